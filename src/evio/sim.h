@@ -1,0 +1,50 @@
+/* The simulated back end: virtual clock, seeded randomness, an in-memory network, scripted peers and a disk
+ * that can be cut.
+ *
+ * One simulated loop carries a whole relay in one process: everything that takes a struct loop runs on it
+ * unchanged. Time passes only when nothing is left to do. The same seed gives the same run, octet for octet.
+ */
+#pragma once
+
+#include "evio/disk.h"
+#include "evio/net.h"
+#include "evio/stream.h"
+
+struct sim_options {
+	uint64_t seed;
+	int64_t wall_ms;    /* wall clock at start; 0: 2026-01-01T00:00:00Z */
+	uint32_t chunk_max; /* a stream delivers at most this many octets at a time (0: no limit; 1: octet by
+			       octet) */
+};
+MUST_CHECK enum err loop_sim_new(const struct sim_options *o, struct loop **ret, struct diag *d);
+
+void sim_jump_wall(struct loop *l, int64_t by_ms); /* the system clock is set, either way */
+void sim_signal(struct loop *l, int signo);
+void sim_set_worker_delay(struct loop *l, uint64_t ms); /* every job takes this long from now on */
+/* Runs turns until fn gives true or `limit_ms` of virtual time passed. Returns what fn gave last. */
+bool sim_run_until(struct loop *l, bool (*fn)(void *ctx), void *ctx, uint64_t limit_ms);
+void sim_run_for(struct loop *l, uint64_t ms);
+
+/* The network: stream_connect reaches what net_listen bound on the same loop; an address that nobody bound
+ * refuses at once, one given here never answers. net_listen works unchanged. */
+void sim_blackhole(struct loop *l, const struct net_addr *a, bool on);
+
+/* The disk. Sector 512 octets. Writes go to a volatile cache; fdatasync and fsync_dir make them durable. */
+struct sim_disk;
+struct sim_disk *sim_disk_new(uint64_t seed, uint64_t capacity_octets);
+void sim_disk_free(struct sim_disk *sd);
+struct disk sim_disk_disk(struct sim_disk *sd); /* borrowed from sd */
+
+uint64_t sim_disk_ops(const struct sim_disk *sd); /* operations so far */
+void sim_disk_cut_at(struct sim_disk *sd,
+		     uint64_t op); /* power fails at this operation: it and all later give -EIO */
+/* After a cut: each unsynced sector is kept, dropped or torn (half old, half new), each unsynced directory
+ * operation kept or dropped, in any order, chosen by seed. All descriptors are gone; the disk can be opened
+ * again. */
+void sim_disk_reboot(struct sim_disk *sd, uint64_t seed);
+/* The next operations: fail the n-th from now with this errno (once); every one while `forever`. kind_mask:
+ * bits of enum sim_disk_kind. */
+enum sim_disk_kind { SIM_OPEN = 1, SIM_READ = 2, SIM_WRITE = 4, SIM_SYNC = 8, SIM_DIR = 16, SIM_ALLOC = 32 };
+void sim_disk_fail(struct sim_disk *sd, unsigned kind_mask, uint64_t nth, int errnum, bool forever);
+/* Flips one octet of a file's durable content (bit rot). */
+int sim_disk_damage(struct sim_disk *sd, const char *path, uint64_t offset, uint8_t xor_with);
