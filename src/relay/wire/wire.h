@@ -1,5 +1,7 @@
 /* The messages between the processes of one relay: frame types and their values, by channel.
  *
+ * How a process is driven, and the table each one implements: relay/wire/role.h.
+ *
  *   parent -> child    CONFIG SECRETS LISTENER PEER LOG DIR GO DRAIN CONTROL       (relay/wire/child.h)
  *   child -> parent    READY HEARTBEAT
  *   smtpd <-> auth     AUTH_START AUTH_RESPONSE AUTH_CANCEL / AUTH_CHALLENGE AUTH_VERDICT (relay/wire/auth.h)
