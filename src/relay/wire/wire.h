@@ -5,9 +5,11 @@
  *   parent -> child    CONFIG SECRETS LISTENER PEER LOG DIR GO DRAIN CONTROL       (relay/wire/child.h)
  *   child -> parent    READY HEARTBEAT
  *   smtpd <-> auth     AUTH_START AUTH_RESPONSE AUTH_CANCEL / AUTH_CHALLENGE AUTH_VERDICT (relay/wire/auth.h)
- *   smtpd <-> queue    SUBMIT_PART SUBMIT_END SUBMIT_ABORT / SUBMIT_GRANT SUBMIT_STATE SUBMIT_CREDIT
- * SUBMIT_RESULT (relay/wire/submit.h) queue <-> resolver RESOLVE / RESOLVED (relay/wire/resolve.h) queue <->
- * smtpc    LOAN UNLOAN JOB RESULT_ACK / RESULT JOB_DONE REPORT REPORT_END (relay/wire/job.h)
+ *   smtpd <-> queue    SUBMIT_PART SUBMIT_END SUBMIT_ABORT
+ *                      / SUBMIT_GRANT SUBMIT_STATE SUBMIT_CREDIT SUBMIT_RESULT    (relay/wire/submit.h)
+ *   queue <-> resolver RESOLVE / RESOLVED                                        (relay/wire/resolve.h)
+ *   queue <-> smtpc    LOAN UNLOAN JOB RESULT_ACK
+ *                      / RESULT JOB_DONE REPORT REPORT_END                        (relay/wire/job.h)
  *
  * Every message has one `_encode` (appends the payload to a buf) and one `_decode` (borrows from the payload,
  * strict: counts bounded by wire/limits.h, nothing left over). A frame that does not decode is a bug or a
