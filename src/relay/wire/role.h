@@ -16,11 +16,12 @@
 #include "relay/wire/child.h"
 
 struct role_env {
-	struct loop *loop;       /* borrowed */
-	struct log *log;         /* borrowed */
-	uint32_t slot;           /* 0, 1, ... among processes of the same role */
-	const struct conf *conf; /* borrowed; lives as long as the process, also after a newer epoch came */
-	struct disk disk;        /* queue: the spool directory, auth: the keys directory; else zero */
+	struct loop *loop;   /* borrowed */
+	struct log *log;     /* borrowed */
+	uint32_t slot;       /* 0, 1, ... among processes of the same role */
+	struct conf *conf;   /* borrowed; conf_ref to keep it beyond the next call of config */
+	struct slice ca_pem; /* the system's trust anchors, read before the chroot (smtpc); may be empty */
+	struct disk disk;    /* queue: the spool directory, auth: the keys directory; else zero */
 	const struct dns_lookup
 		*dns; /* resolver: NULL for libunbound; the simulator gives its scripted answers */
 	/* The process has finished after drain; call once. */
@@ -36,7 +37,8 @@ struct role_ops {
 	/* A channel to another process; owns fd. A second one for the same role and slot replaces the first.
 	 */
 	void (*peer)(void *self, enum wire_role role, uint32_t slot, int fd);
-	void (*config)(void *self, const struct conf *conf, uint64_t epoch); /* a newer configuration */
+	/* A newer configuration, borrowed as in role_env. smtpd stops its listeners; those of the epoch follow. */
+	void (*config)(void *self, struct conf *conf, uint64_t epoch);
 	/* PEM texts and 80 octets of ticket key, borrowed for the call (smtpd); returns why they cannot be
 	 * used. */
 	MUST_CHECK enum err (*secrets)(void *self, struct slice certificate, struct slice key,
