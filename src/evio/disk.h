@@ -4,7 +4,11 @@
  *
  * Paths are relative to the directory the disk was opened on, without "..". Functions return 0 or a negative
  * errno
- * (-ENOSPC, -EIO, ...): this is the libc edge, and the spool distinguishes them.
+ * (-ENOSPC, -EIO, ...): this is the libc edge, and the spool distinguishes them. A path that is absolute or
+ * has ".." gives -EINVAL, one that a symbolic link leads out of the directory -EXDEV.
+ *
+ * Reads and writes are whole: pread returns less than asked only at the end of the file, pwritev returns the
+ * sum of the vector or an error (then any part of it may have been written). EINTR never comes out.
  */
 #pragma once
 

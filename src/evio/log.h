@@ -12,13 +12,17 @@
 #include "core/buf.h"
 #include "evio/loop.h"
 
+#define LOG_LINE_MAX  8192 /* octets of a line with its newline; 4096 where the sink is a pipe (PIPE_BUF) */
+#define LOG_VALUE_MAX 2048 /* octets of one value before escaping */
+
 enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 enum log_sink { LOG_SINK_STDERR, LOG_SINK_FILE, LOG_SINK_SYSLOG };
 
 struct log; /* opaque */
 
 /* fd: where lines go (the parent opens it: stderr, a file with O_APPEND, or a connected /dev/log datagram
- * socket). proc is copied. The log takes its clock from the loop. */
+ * socket). It is owned, also on failure, unless it is stderr. proc is copied (at most 31 octets). The log takes
+ * its clock from the loop. */
 MUST_CHECK enum err log_new(struct loop *l, int fd, enum log_sink sink, enum log_level level,
 			    const char *proc, struct log **ret, struct diag *d);
 void log_set_fd(struct log *lg,
@@ -26,8 +30,9 @@ void log_set_fd(struct log *lg,
 void log_set_level(struct log *lg, enum log_level level);
 void log_free(struct log *lg);
 
-/* Building a line: log_begin, any number of fields, log_end. Nothing happens below the level. At most 8 KiB;
- * longer values are cut and marked with "...". */
+/* Building a line: log_begin, any number of fields, log_end. Nothing happens below the level. At most
+ * LOG_LINE_MAX; longer values are cut and end in "...". To syslog (RFC 3164 framing, facility mail) the daemon's
+ * own header takes the place of the time stamp. */
 struct log_line {
 	struct log *log; /* NULL: below the level */
 	struct buf text;

@@ -35,16 +35,18 @@ struct sim_disk *sim_disk_new(uint64_t seed, uint64_t capacity_octets);
 void sim_disk_free(struct sim_disk *sd);
 struct disk sim_disk_disk(struct sim_disk *sd); /* borrowed from sd */
 
-uint64_t sim_disk_ops(const struct sim_disk *sd); /* operations so far */
-void sim_disk_cut_at(struct sim_disk *sd,
-		     uint64_t op); /* power fails at this operation: it and all later give -EIO */
-/* After a cut: each unsynced sector is kept, dropped or torn (half old, half new), each unsynced directory
- * operation kept or dropped, in any order, chosen by seed. All descriptors are gone; the disk can be opened
- * again. */
+uint64_t sim_disk_ops(const struct sim_disk *sd); /* operations so far that change or sync something */
+/* Power fails at the operation of this number (ops + 1 is the next): it and all later calls give -EIO. A write or
+ * directory operation that fails so may still be found kept, a sync did nothing. 0: never. */
+void sim_disk_cut_at(struct sim_disk *sd, uint64_t op);
+/* After a cut, or at any moment: each unsynced sector is kept, dropped or torn (half old, half new), each
+ * unsynced directory operation kept or dropped, chosen by seed (evio/sim_inode.h). All descriptors are gone, cut
+ * and failures are cleared; the disk can be opened again. */
 void sim_disk_reboot(struct sim_disk *sd, uint64_t seed);
-/* The next operations: fail the n-th from now with this errno (once); every one while `forever`. kind_mask:
- * bits of enum sim_disk_kind. */
+/* Fails the n-th operation from now (1: the next) of a kind in kind_mask with this errno, once; with `forever`
+ * it and every later one. Up to 8 such rules at a time; errnum 0 removes all. After a failed sync the sectors
+ * it should have written are lost to later syncs, as on Linux. */
 enum sim_disk_kind { SIM_OPEN = 1, SIM_READ = 2, SIM_WRITE = 4, SIM_SYNC = 8, SIM_DIR = 16, SIM_ALLOC = 32 };
 void sim_disk_fail(struct sim_disk *sd, unsigned kind_mask, uint64_t nth, int errnum, bool forever);
-/* Flips one octet of a file's durable content (bit rot). */
+/* Flips bits of one octet of a file's durable content (bit rot). Negative errno if there is no such octet. */
 int sim_disk_damage(struct sim_disk *sd, const char *path, uint64_t offset, uint8_t xor_with);
