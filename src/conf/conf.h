@@ -135,6 +135,7 @@ struct conf_resolver {
 struct conf_delivery {
 	struct conf_texts source; /* IP addresses without port; empty: the system chooses */
 	struct slice helo_name;   /* empty in the file: hostname; never empty here */
+	bool ipv6;                /* may IPv6 addresses of destinations be used */
 	uint64_t port;            /* of hosts found by MX */
 	uint64_t connections;     /* of all smtpc together */
 	uint64_t connections_per_site;
@@ -160,7 +161,7 @@ struct conf {
 	struct slice state_directory;
 	struct slice control_socket;
 	struct slice user;
-	struct slice postmaster;
+	struct slice postmaster; /* empty in the file: postmaster@hostname; never empty here */
 	struct conf_tls tls;
 	const struct conf_listener *listeners; /* 1 or more */
 	size_t nlisteners;
