@@ -91,3 +91,8 @@ MUST_CHECK enum err stream_tls_connect(struct stream *s, struct tls_client *ctx,
 				       uint64_t timeout_ms, struct diag *d);
 const struct tls_info *stream_tls_info(const struct stream *s); /* NULL in the clear */
 size_t stream_tls_discarded(const struct stream *s);
+
+/* Takes the descriptor out of an OPEN stream in the clear with nothing unsent and no unconsumed input, and frees the
+ * stream without a callback: for handing a connection to another process or another owner (stream_from_fd). The
+ * caller owns the descriptor. -1, and the stream stays, if any of that does not hold. */
+int stream_release(struct stream *s);
