@@ -89,8 +89,8 @@ void ctl_add_bool(struct ctl_fields *f, const char *key, bool value);
 void ctl_add_null(struct ctl_fields *f, const char *key); /* "never", "none", "not known" */
 void ctl_add_list(struct ctl_fields *f, const char *key, const struct slice *items, size_t n);
 
-/* Append a whole frame to out. On failure (ERR_LIMIT, ERR_NOMEM) out is as before. f may be NULL: no fields.
- */
+/* Append a whole frame to out. On failure (ERR_LIMIT, ERR_NOMEM) its content is as before; out->failed is set if
+ * out itself was too small. f may be NULL: no fields. */
 MUST_CHECK enum err ctl_encode_request(struct buf *out, enum ctl_verb verb, const struct ctl_fields *f);
 MUST_CHECK enum err ctl_encode_row(struct buf *out, enum ctl_table table, const struct ctl_fields *f);
 MUST_CHECK enum err ctl_encode_end(struct buf *out, enum err status, struct slice message,

@@ -10,8 +10,8 @@
  *
  * Invariants:
  *  1. on_request comes once for each connection, never inside ctl_server_accept or ctl_server_adopt.
- *  2. Each connection ends in ctl_conn_end, ctl_conn_release, or with the peer going away; on_close comes
- *     exactly once after the first and the last, never after release. The connection is freed after it.
+ *  2. After on_request a connection ends by ctl_conn_release, or by on_close, which comes exactly once: after
+ *     ctl_conn_end, or when the peer goes away. It is freed after that.
  *  3. A bad request is answered with an END that says why, without on_request.
  *  4. A row's columns are those of its table (ASSERT: our own code fills rows).
  *  5. At most CTL_CONNECTIONS connections; a further one gets an END "busy".
@@ -43,14 +43,14 @@ void ctl_server_accept(struct ctl_server *srv, struct stream *s);
 /* A connection whose request another process has read; owns fd from here, also on failure. */
 MUST_CHECK enum err ctl_server_adopt(struct ctl_server *srv, int fd, struct slice raw, struct diag *d);
 
-/* Takes the descriptor (blocking mode unspecified) out of a connection that has not been answered yet, and
- * frees the connection. The caller closes it. */
+/* Takes the descriptor out of a connection that has not been answered yet, and frees the connection. The caller
+ * closes it. -1: the peer is gone or sent more than a request; the connection ends without on_close. */
 int ctl_conn_release(struct ctl_conn *c);
 
-/* Queues one row. ERR_OK; ERR_AGAIN: taken, but wait for on_more before the next; ERR_LIMIT: a row too large,
- * or no waiting for on_more: not taken; ERR_CLOSED: the peer is gone, on_close comes. */
+/* Queues one row. ERR_OK; ERR_AGAIN: taken, but wait for on_more before the next; ERR_LIMIT: a row too large, or no
+ * waiting for on_more: not taken; ERR_CLOSED: the peer is gone, on_close comes; ERR_NOMEM. */
 enum err ctl_conn_row(struct ctl_conn *c, enum ctl_table table, const struct ctl_fields *f);
-/* Ends the answer and closes. message may be empty. c may be freed by the time it returns. */
+/* Ends the answer and closes; on_close comes later. message may be empty. */
 void ctl_conn_end(struct ctl_conn *c, enum err status, struct slice message);
 /* The same with the words of a diag; ERR_OK and no words for NULL. */
 void ctl_conn_fail(struct ctl_conn *c, const struct diag *why);
