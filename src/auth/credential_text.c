@@ -167,5 +167,6 @@ enum err credential_parse(struct credential_table *t, struct slice text, const c
 		return ERR_OK;
 	credential_table_done(t);
 	credential_table_init(t);
-	return diag_prefix(d, "%s:%zu", file, line);
+	diag_prefix(d, "%s:%zu", file, line);
+	return e;
 }
