@@ -12,7 +12,7 @@ static enum err ATTR_PRINTF(4, 5)
 	complain(const struct conf *c, const void *member, struct diag *d, const char *fmt, ...)
 {
 	const struct conf_origin *o = conf_origin(c, member);
-	struct buf text CLEANUP(buf_done);
+	struct buf text CLEANUP(buf_done) = {0};
 	va_list ap;
 
 	buf_init(&text, 1024);
@@ -43,7 +43,7 @@ static enum err derive_hostname(struct conf *c, struct diag *d)
 
 static enum err derive_postmaster(struct conf *c)
 {
-	struct buf text CLEANUP(buf_done);
+	struct buf text CLEANUP(buf_done) = {0};
 
 	if (c->postmaster.len > 0)
 		return ERR_OK;

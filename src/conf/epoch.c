@@ -16,7 +16,7 @@
 
 static void encode_fields(const struct conf_section *s, const char *base, struct buf *out)
 {
-	struct buf item CLEANUP(buf_done);
+	struct buf item CLEANUP(buf_done) = {0};
 
 	buf_init(&item, CONF_VALUE_MAX);
 	for (size_t i = 0; i < s->nfields; i++) {

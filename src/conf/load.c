@@ -133,7 +133,7 @@ static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
 {
 	static const struct slice unknown = SLICE_LIT("no such option '");
 	struct reader *r = reader_of(&cfg->opts[0]);
-	struct buf raw CLEANUP(buf_done), text CLEANUP(buf_done);
+	struct buf raw CLEANUP(buf_done) = {0}, text CLEANUP(buf_done) = {0};
 	struct slice said;
 
 	buf_init(&raw, 2 * CONF_VALUE_MAX);
@@ -152,7 +152,7 @@ static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
 
 static int complain(cfg_t *cfg, const cfg_opt_t *opt, enum err code, const char *what)
 {
-	struct buf text CLEANUP(buf_done);
+	struct buf text CLEANUP(buf_done) = {0};
 
 	buf_init(&text, 2 * CONF_VALUE_MAX);
 	add_label(&text, section_of(cfg), cfg->title ? cfg->title : "", opt->name);
@@ -286,7 +286,7 @@ static enum err store_fields(struct reader *r, const struct conf_section *s, cfg
 static enum err store_title(struct reader *r, const struct conf_section *s, cfg_t *cfg, struct slice *ret)
 {
 	struct slice title = slice_str(cfg->title);
-	struct buf text CLEANUP(buf_done);
+	struct buf text CLEANUP(buf_done) = {0};
 	enum err e = s->check_title(title);
 
 	buf_init(&text, 2 * CONF_VALUE_MAX);

@@ -6,7 +6,7 @@
 
 static const char head[] =
 	".\\\" Made from the schema of the configuration by \"tidegate config show --man\".\n"
-	".Dd $Mdocdate$\n"
+	".Dd November 23, 2026\n"
 	".Dt TIDEGATED.CONF 5\n"
 	".Os Tidegate\n"
 	".Sh NAME\n"
@@ -45,7 +45,7 @@ static const char head[] =
 	".Qq 4h .\n"
 	".It list\n"
 	"Values in braces with commas between them:\n"
-	".Li {\"a\", \"b\"} .\n"
+	".Li {\\(dqa\\(dq, \\(dqb\\(dq} .\n"
 	".El\n"
 	".Pp\n"
 	"Comments go from # or // to the end of the line, or from /* to */.\n"

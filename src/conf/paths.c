@@ -60,7 +60,7 @@ static enum err check_directory(const char *path, struct diag *d)
 /* The directory in which a file or socket is to be made. */
 static enum err check_parent(struct slice path, struct diag *d)
 {
-	struct buf parent CLEANUP(buf_done);
+	struct buf parent CLEANUP(buf_done) = {0};
 	size_t slash = slice_rfind(path, '/');
 
 	buf_init(&parent, CONF_VALUE_MAX);

@@ -23,7 +23,9 @@ struct scan {
 	uint32_t file;
 	uint32_t line;
 	unsigned depth;
-	enum mark last; /* the token before this place */
+	enum mark last;      /* the token before this place */
+	unsigned braces;     /* open ones */
+	uint32_t brace_line; /* of the last that was opened */
 	struct diag *d;
 };
 
@@ -177,7 +179,7 @@ static enum err read_string(struct scan *s, struct buf *content)
 
 static enum err copy_string(struct scan *s)
 {
-	struct buf content CLEANUP(buf_done);
+	struct buf content CLEANUP(buf_done) = {0};
 	enum err e;
 
 	buf_init(&content, CONF_VALUE_MAX);
@@ -190,7 +192,9 @@ static enum err copy_string(struct scan *s)
 
 /* --- include ---------------------------------------------------------------------------------------------- */
 
-static enum err add_file(struct conf_source *out, const char *path, unsigned depth, struct diag *d);
+static enum err read_file(const char *path, struct buf *text, struct diag *d);
+static enum err add_text(struct conf_source *out, struct slice text, const char *name, unsigned depth,
+			 struct diag *d);
 
 static void skip_blanks(struct scan *s)
 {
@@ -221,30 +225,38 @@ static enum err read_include(struct scan *s, struct buf *ret_path)
 	return ERR_OK;
 }
 
-static enum err include(struct scan *s)
+/* The path as it is opened: relative to the directory of the including file. */
+static void resolve(const struct scan *s, struct slice name, struct buf *out)
 {
-	struct buf path CLEANUP(buf_done), name CLEANUP(buf_done);
 	struct slice self = slice_str(file_name(s));
 	size_t slash = slice_rfind(self, '/');
+
+	if (name.ptr[0] != '/' && slash != SLICE_NPOS)
+		buf_add(out, slice_sub(self, 0, slash + 1));
+	buf_add(out, name);
+}
+
+static enum err include(struct scan *s)
+{
+	struct buf path CLEANUP(buf_done) = {0}, name CLEANUP(buf_done) = {0}, text CLEANUP(buf_done) = {0};
 	enum err e;
 
-	buf_init(&path, CONF_VALUE_MAX);
-	buf_init(&name, 2 * CONF_VALUE_MAX);
+	buf_init(&name, CONF_VALUE_MAX);
+	buf_init(&path, 2 * CONF_VALUE_MAX);
+	buf_init(&text, CONF_FILE_MAX);
 	e = read_include(s, &name);
 	if (e < 0)
 		return e;
-	if (name.data[0] != '/' && slash != SLICE_NPOS)
-		buf_add(&path, slice_sub(self, 0, slash + 1));
-	buf_add(&path, buf_slice(&name));
+	resolve(s, buf_slice(&name), &path);
 	if (s->depth >= CONF_INCLUDE_DEPTH)
 		return fail(s, ERR_LIMIT, "files include each other too deeply: ", buf_slice(&path));
-	end_line(s);
-	e = add_file(s->out, buf_cstr(&path), s->depth + 1, s->d);
-	if (e < 0)
+	if (read_file(buf_cstr(&path), &text, s->d) < 0)
 		return diag_prefix(s->d, "%s:%u", file_name(s), s->line);
+	end_line(s);
+	e = add_text(s->out, buf_slice(&text), buf_cstr(&path), s->depth + 1, s->d);
 	begin_line(s);
 	s->last = MARK_NONE;
-	return ERR_OK;
+	return e;
 }
 
 /* --- tokens ----------------------------------------------------------------------------------------------- */
@@ -263,6 +275,20 @@ static enum err copy_word(struct scan *s)
 		return fail(s, ERR_LIMIT, "a word is too long", SLICE_EMPTY);
 	buf_add(&s->out->text, word);
 	s->last = MARK_WORD;
+	return ERR_OK;
+}
+
+/* libconfuse takes the end of the text for the end of a section. */
+static enum err count_brace(struct scan *s, char c)
+{
+	if (c == '}' && s->braces == 0)
+		return fail(s, ERR_SYNTAX, "a closing brace without an opening one", SLICE_EMPTY);
+	if (c == '{') {
+		s->braces++;
+		s->brace_line = s->line;
+	} else if (c == '}') {
+		s->braces--;
+	}
 	return ERR_OK;
 }
 
@@ -286,7 +312,7 @@ static enum err copy_mark(struct scan *s)
 	buf_add(&s->out->text, c);
 	s->pos++;
 	s->last = MARK_OTHER;
-	return ERR_OK;
+	return count_brace(s, c.ptr[0]);
 }
 
 static enum err copy_token(struct scan *s)
@@ -327,6 +353,11 @@ static enum err add_text(struct conf_source *out, struct slice text, const char 
 	while (e == ERR_OK && s.pos < text.len)
 		e = copy_token(&s);
 	buf_add_char(&out->text, '\n');
+	if (e == ERR_OK && s.braces > 0) {
+		s.line = s.brace_line;
+		e = fail(&s, ERR_SYNTAX, "a brace is opened here or before, and not closed in this file",
+			 SLICE_EMPTY);
+	}
 	if (e == ERR_OK && (out->text.failed || out->lines.failed))
 		e = fail(&s, ERR_LIMIT, "the configuration is too large", SLICE_EMPTY);
 	return e;
@@ -354,22 +385,23 @@ static enum err read_whole(int fd, const char *path, struct buf *text, struct di
 	return ERR_OK;
 }
 
-static enum err add_file(struct conf_source *out, const char *path, unsigned depth, struct diag *d)
+static enum err read_file(const char *path, struct buf *text, struct diag *d)
 {
-	struct buf text CLEANUP(buf_done);
 	int fd CLEANUP(base_close) = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	enum err e;
 
-	buf_init(&text, CONF_FILE_MAX);
 	if (fd < 0)
 		return diag_set_errno(d, errno, "%s", path);
-	e = read_whole(fd, path, &text, d);
-	return e < 0 ? e : add_text(out, buf_slice(&text), path, depth, d);
+	return read_whole(fd, path, text, d);
 }
 
 enum err conf_source_file(struct conf_source *s, const char *path, struct diag *d)
 {
-	return add_file(s, path, 1, d);
+	struct buf text CLEANUP(buf_done) = {0};
+	enum err e;
+
+	buf_init(&text, CONF_FILE_MAX);
+	e = read_file(path, &text, d);
+	return e < 0 ? e : add_text(s, buf_slice(&text), path, 1, d);
 }
 
 enum err conf_source_text(struct conf_source *s, struct slice text, const char *name, struct diag *d)

@@ -51,7 +51,7 @@ static enum err complain(struct diag *d, enum err e, struct slice item, const ch
 static enum err out_of_range(const struct conf_field *f, struct slice item, struct diag *d)
 {
 
-	struct buf b CLEANUP(buf_done);
+	struct buf b CLEANUP(buf_done) = {0};
 
 	buf_init(&b, 128);
 	conf_value_number(f, f->min, &b);
@@ -89,7 +89,7 @@ static enum err read_number(const struct conf_field *f, struct slice item, uint6
 
 static enum err read_choice(const struct conf_field *f, struct slice item, unsigned *ret, struct diag *d)
 {
-	struct buf all CLEANUP(buf_done);
+	struct buf all CLEANUP(buf_done) = {0};
 
 	for (unsigned i = 0; f->choices[i]; i++) {
 		if (slice_eq_str(item, f->choices[i])) {
@@ -319,7 +319,7 @@ void conf_value_quote(struct buf *out, struct slice text)
 
 static void format_item(const struct conf_field *f, const void *member, size_t i, struct buf *out)
 {
-	struct buf item CLEANUP(buf_done);
+	struct buf item CLEANUP(buf_done) = {0};
 
 	if (f->type == CONF_BOOL || f->type == CONF_INTEGER) {
 		conf_value_item(f, member, i, out);
