@@ -104,7 +104,7 @@ static void add_known_keys(struct buf *out, const struct conf_section *s)
 static void explain_unknown(struct buf *out, const struct conf_section *s, const char *title,
 			    struct slice key)
 {
-	struct guess g = {.distance = 3};
+	struct guess g = {.distance = key.len < 4 ? 2 : 3}; /* what is nearer than this is proposed */
 	const struct conf_section *home = section_with_key(key);
 
 	buf_printf(out, "unknown key \"%.*s\"", SLICE_ARG(slice_sub(key, 0, 64)));

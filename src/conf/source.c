@@ -252,7 +252,7 @@ static enum err include(struct scan *s)
 		return fail(s, ERR_LIMIT, "files include each other too deeply: ", buf_slice(&path));
 	if (read_file(buf_cstr(&path), &text, s->d) < 0)
 		return diag_prefix(s->d, "%s:%u", file_name(s), s->line);
-	end_line(s);
+	buf_add_char(&s->out->text, '\n'); /* the file begins a line of its own */
 	e = add_text(s->out, buf_slice(&text), buf_cstr(&path), s->depth + 1, s->d);
 	begin_line(s);
 	s->last = MARK_NONE;
