@@ -17,4 +17,6 @@ struct job {
 MUST_CHECK enum err worker_new(struct loop *l, const char *name, struct worker **ret, struct diag *d);
 void worker_submit(struct worker *w, struct job *j); /* j belongs to the worker until done */
 size_t worker_pending(const struct worker *w);       /* submitted and not done */
-void worker_free(struct worker *w); /* waits for the running job; the others' done is called first */
+/* Runs what is still queued and calls every done first: it takes as long as those jobs. NULL is fine. Not inside
+ * run or done of its own jobs. */
+void worker_free(struct worker *w);
