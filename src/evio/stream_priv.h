@@ -1,0 +1,67 @@
+/* Inside a stream: shared by stream.c (buffers, states) and stream_tls.c (the handshake and the records). */
+#pragma once
+
+#include "core/buf.h"
+#include "evio/loop_priv.h"
+#include "evio/stream.h"
+
+#include <openssl/ssl.h>
+
+enum stream_state {
+	STREAM_CONNECTING,
+	STREAM_OPEN,
+	STREAM_HANDSHAKE,
+	STREAM_CLOSING,
+	STREAM_LINGER,
+	STREAM_CLOSED
+};
+
+struct stream {
+	struct loop *loop;
+	struct io io;
+	const struct stream_events *ev;
+	void *ctx;
+	enum stream_state state;
+	struct stream_limits limits;
+	struct buf in;  /* unconsumed input */
+	struct buf out; /* unsent output; `sent` of it are gone */
+	size_t sent;
+	struct timer deadline; /* connect, handshake, linger */
+	struct task flush;
+	struct task show; /* show unconsumed input again, or tell about the close */
+	struct diag why;  /* of the close */
+	bool close_told, paused, eof, hup, want_drain, want_empty, freed;
+	bool tls_waits;        /* the handshake starts when the clear output is out */
+	bool showing, discard; /* inside on_read; what it leaves is to be thrown away (STARTTLS) */
+	unsigned busy;         /* callbacks on the stack */
+	SSL *ssl;
+	struct tls_server *tls_server; /* reference; server side only */
+	struct tls_info info;
+	char subject[256];
+	size_t discarded;
+	uint64_t tls_timeout_ms;
+	struct net_addr peer, local;
+};
+
+/* Around every callback: the stream may be freed in it. Gives whether it lives. */
+#define CALL(s, ...) ((s)->busy++, __VA_ARGS__, stream_called(s))
+bool stream_called(struct stream *s);
+void stream_set_state(struct stream *s, enum stream_state to); /* asserts against the table */
+
+/* In the clear: 0 at the end, negative errno (-EAGAIN). */
+ssize_t stream_raw_read(struct stream *s, void *p, size_t n);
+ssize_t stream_raw_write(struct stream *s, const void *p, size_t n);
+void stream_update(struct stream *s); /* registers what is wanted now */
+void stream_fail(struct stream *s, enum err code, const char *fmt, ...) ATTR_PRINTF(3, 4);
+
+/* stream_tls.c */
+void stream_tls_start(struct stream *s); /* output is empty: go */
+bool stream_tls_step(struct stream *s);  /* HANDSHAKE: something became ready; false: freed */
+void stream_tls_bye(struct stream *s);   /* close_notify, best effort */
+bool stream_tls_pending(const struct stream *s);
+void stream_tls_free(struct stream *s);
+
+/* tls.c */
+SSL *tls_server_ssl(struct tls_server *t);
+SSL *tls_client_ssl(struct tls_client *t, const struct tls_peer *peer, struct diag *d);
+void tls_error(struct diag *d, enum err code, const char *what); /* with OpenSSL's words */

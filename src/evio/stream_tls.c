@@ -1,0 +1,195 @@
+/* TLS on a stream: OpenSSL reads and writes through a BIO over the loop's own operations, so that real and simulated
+ * connections run the same code and no octet is buffered twice. */
+#include "evio/stream_priv.h"
+
+#include <errno.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/x509.h>
+#include <string.h>
+
+/* ---- BIO ---- */
+
+static int bio_result(BIO *b, ssize_t n, int retry)
+{
+	BIO_clear_retry_flags(b);
+	if (n == -EAGAIN)
+		BIO_set_flags(b, retry | BIO_FLAGS_SHOULD_RETRY);
+	return n < 0 ? -1 : (int)n;
+}
+
+static int bio_read(BIO *b, char *p, int n)
+{
+	return bio_result(b, stream_raw_read(BIO_get_data(b), p, (size_t)n), BIO_FLAGS_READ);
+}
+
+static int bio_write(BIO *b, const char *p, int n)
+{
+	return bio_result(b, stream_raw_write(BIO_get_data(b), p, (size_t)n), BIO_FLAGS_WRITE);
+}
+
+static long bio_ctrl(BIO *b, int cmd, long num, void *ptr)
+{
+	return cmd == BIO_CTRL_FLUSH;
+}
+
+/* Made once per process by tls_library_init (or the first handshake) and never changed. */
+static BIO_METHOD *bio_method(void)
+{
+	static BIO_METHOD *method;
+	if (!method) {
+		method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "tidegate stream");
+		if (method) {
+			BIO_meth_set_read(method, bio_read);
+			BIO_meth_set_write(method, bio_write);
+			BIO_meth_set_ctrl(method, bio_ctrl);
+		}
+	}
+	return method;
+}
+
+/* ---- handshake ---- */
+
+static void describe(struct stream *s)
+{
+	struct tls_info *i = &s->info;
+	const char *sni = SSL_get_servername(s->ssl, TLSEXT_NAMETYPE_host_name);
+	long verify = SSL_get_verify_result(s->ssl);
+	X509 *cert = SSL_get0_peer_certificate(s->ssl);
+
+	i->version = SSL_get_version(s->ssl);
+	i->cipher = SSL_get_cipher_name(s->ssl);
+	i->bits = SSL_get_cipher_bits(s->ssl, NULL);
+	i->resumed = SSL_session_reused(s->ssl);
+	i->verified = cert && verify == X509_V_OK && SSL_get_verify_mode(s->ssl) != SSL_VERIFY_NONE;
+	i->verify_error = verify != X509_V_OK ? X509_verify_cert_error_string(verify) : NULL;
+	i->sni = slice_str(sni);
+	if (!cert)
+		return;
+	BIO *text = BIO_new(BIO_s_mem());
+	if (text && X509_NAME_print_ex(text, X509_get_subject_name(cert), 0, XN_FLAG_RFC2253) >= 0) {
+		int n = BIO_read(text, s->subject, sizeof(s->subject));
+		i->peer_subject = slice_of(s->subject, n > 0 ? (size_t)n : 0);
+	}
+	BIO_free(text);
+}
+
+static void fail(struct stream *s)
+{
+	struct diag d = {0};
+	long verify = SSL_get_verify_result(s->ssl);
+	if (verify != X509_V_OK) {
+		stream_fail(s, ERR_PERM, "certificate not accepted: %s",
+			    X509_verify_cert_error_string(verify));
+		return;
+	}
+	tls_error(&d, ERR_IO, "TLS handshake");
+	stream_fail(s, ERR_IO, "%s", d.text);
+}
+
+bool stream_tls_step(struct stream *s)
+{
+	ERR_clear_error();
+	int r = SSL_do_handshake(s->ssl);
+	if (r == 1) {
+		timer_cancel(&s->deadline);
+		stream_set_state(s, STREAM_OPEN);
+		describe(s);
+		/* Output queued meanwhile, and input that came with the last flight. */
+		task_defer(&s->flush);
+		task_defer(&s->show);
+		return !s->ev->on_tls || CALL(s, s->ev->on_tls(s->ctx, &s->info));
+	}
+	int e = SSL_get_error(s->ssl, r);
+	if (e != SSL_ERROR_WANT_READ && e != SSL_ERROR_WANT_WRITE)
+		fail(s);
+	return true;
+}
+
+/* The first step comes from the loop: a client has to speak first, and no callback may come from inside a call. */
+void stream_tls_start(struct stream *s)
+{
+	s->tls_waits = false;
+	stream_set_state(s, STREAM_HANDSHAKE);
+	timer_set(&s->deadline, s->tls_timeout_ms);
+	task_defer(&s->show);
+}
+
+static enum err begin(struct stream *s, SSL *ssl, uint64_t timeout_ms, struct diag *d)
+{
+	BIO *bio = ssl && bio_method() ? BIO_new(bio_method()) : NULL;
+	if (!bio) {
+		SSL_free(ssl);
+		return d && d->code ? d->code : diag_set(d, ERR_NOMEM, "no memory for TLS");
+	}
+	ASSERT(s->state == STREAM_OPEN && !s->ssl && !s->tls_waits);
+	BIO_set_data(bio, s);
+	BIO_set_init(bio, 1);
+	SSL_set_bio(ssl, bio, bio);
+	if (s->showing) {
+		s->discard = true;
+	} else {
+		s->discarded += s->in.len;
+		buf_done(&s->in);
+	}
+	s->ssl = ssl;
+	s->tls_timeout_ms = timeout_ms;
+	s->tls_waits = true; /* what is queued still goes in the clear */
+	stream_flush(s);
+	if (s->out.len == s->sent)
+		stream_tls_start(s);
+	return ERR_OK;
+}
+
+enum err stream_tls_accept(struct stream *s, struct tls_server *ctx, uint64_t timeout_ms, struct diag *d)
+{
+	SSL *ssl = tls_server_ssl(ctx);
+	if (ssl)
+		SSL_set_accept_state(ssl);
+	enum err e = begin(s, ssl, timeout_ms, d);
+	if (!e) {
+		tls_server_ref(ctx); /* an old epoch's keys live as long as its sessions */
+		s->tls_server = ctx;
+	}
+	return e;
+}
+
+enum err stream_tls_connect(struct stream *s, struct tls_client *ctx, const struct tls_peer *peer,
+			    uint64_t timeout_ms, struct diag *d)
+{
+	SSL *ssl = tls_client_ssl(ctx, peer, d);
+	if (ssl)
+		SSL_set_connect_state(ssl);
+	return begin(s, ssl, timeout_ms, d);
+}
+
+const struct tls_info *stream_tls_info(const struct stream *s)
+{
+	return s->ssl && s->info.version ? &s->info : NULL;
+}
+
+size_t stream_tls_discarded(const struct stream *s)
+{
+	return s->discarded;
+}
+
+bool stream_tls_pending(const struct stream *s)
+{
+	return s->ssl && !s->tls_waits && s->state == STREAM_OPEN && SSL_has_pending(s->ssl);
+}
+
+void stream_tls_bye(struct stream *s)
+{
+	if (s->ssl && SSL_is_init_finished(s->ssl))
+		SSL_shutdown(s->ssl);
+	ERR_clear_error();
+}
+
+void stream_tls_free(struct stream *s)
+{
+	SSL_free(s->ssl);
+	tls_server_unref(s->tls_server);
+	s->ssl = NULL;
+	s->tls_server = NULL;
+	s->info = (struct tls_info){0};
+}
