@@ -113,7 +113,7 @@ static enum err send_all(struct ctl_client *c, struct slice data, struct diag *d
 enum err ctl_client_request(struct ctl_client *c, enum ctl_verb verb, const struct ctl_fields *f,
 			    struct diag *d)
 {
-	struct buf frame CLEANUP(buf_done);
+	struct buf frame CLEANUP(buf_done) = {0};
 	enum err e;
 
 	buf_init(&frame, CTL_REQUEST_MAX);

@@ -39,6 +39,7 @@ static const struct ctl_column process_columns[] = {
 	{"started", CTL_TIME, "STARTED"},
 	{"restarts", CTL_U64, "RESTARTS"},
 	{"last_exit", CTL_TEXT, "LAST EXIT"},
+	{"missing", CTL_TEXT, NULL}, /* confinement that the kernel does not offer */
 };
 
 static const struct ctl_column server_columns[] = {
