@@ -3,8 +3,6 @@
 
 #include "core/base.h"
 
-#define RETRY_MIN_MS 60000ull
-
 /* All times in ms. */
 struct retry_policy {
 	const uint64_t *waits;   /* after the 1st, 2nd, ... failure; the last one repeats; borrowed */

@@ -76,7 +76,7 @@ struct sched_account *sched_entry_account(const struct sched_entry *e); /* not I
  * sched_next_wakeup, sched_add, or the end of a job. */
 struct sched_job {
 	struct sched_site *site;       /* a reference is counted until done or failed */
-	struct sched_account *account; /* borrowed: valid until the next call, ref it to keep it */
+	struct sched_account *account; /* borrowed: valid until the next sched_next, ref it to keep it */
 	uint32_t count;
 	struct sched_entry *entries[SCHED_JOB_ENTRIES_MAX];
 };
