@@ -119,6 +119,18 @@ extern const struct smtpd_verb smtpd_cmd_ehlo, smtpd_cmd_helo, smtpd_cmd_starttl
 void smtpd_auth_line(struct smtpd_session *s, struct slice line); /* a response inside AUTH */
 void smtpd_auth_failed(struct smtpd_session *s, enum wire_auth_outcome outcome, struct slice name);
 
+/* ---- path.c: the argument of MAIL and RCPT (RFC 5321 4.1.2) ---- */
+struct smtpd_path {
+	struct slice address; /* between the brackets, without a source route; borrowed; empty: null path */
+	struct slice local;   /* as written */
+	struct slice domain;  /* empty: none */
+	struct slice params;  /* what stands behind the path */
+};
+/* `keyword` is "FROM:" or "TO:". Answers and gives false if the path is no good. */
+bool smtpd_path(struct smtpd_session *s, const char *keyword, struct slice args, struct smtpd_path *ret);
+/* Only with SMTPUTF8 may a path hold more than ASCII (RFC 6531 3.4). Answers and gives false if not. */
+bool smtpd_path_fits(struct smtpd_session *s, const struct smtpd_path *path, bool smtputf8);
+
 /* ---- params.c: esmtp-param of MAIL and RCPT (RFC 5321 4.1.2) ---- */
 struct smtpd_param {
 	const char *name;   /* upper case */

@@ -3,6 +3,11 @@
 #include <string.h>
 
 #define FAKE_MAX (8u << 20)
+#define FAKE_BUFS(f)                                                                                         \
+	{                                                                                                    \
+		&(f)->in, &(f)->out, &(f)->codes, &(f)->content, &(f)->trace, &(f)->edits, &(f)->secret,     \
+			&(f)->envelope                                                                       \
+	}
 
 static void on_send(void *ctx, struct slice octets)
 {
@@ -151,8 +156,6 @@ static void on_trace(void *ctx, enum smtpd_state from, enum smtpd_state to)
 {
 	struct fake *f = ctx;
 	buf_printf(&f->trace, "%s>%s ", smtpd_state_name(from), smtpd_state_name(to));
-	if (f->trace.failed)
-		buf_clear(&f->trace);
 }
 
 static const struct smtpd_actions actions = {
@@ -200,14 +203,12 @@ void fake_init(struct fake *f)
 					    .tls_available = true,
 					    .extensions = SMTPD_EXT_8BITMIME,
 					    .mechanisms = SLICE_LIT("PLAIN LOGIN")};
-	buf_init(&f->in, FAKE_MAX);
-	buf_init(&f->out, FAKE_MAX);
-	buf_init(&f->codes, FAKE_MAX);
-	buf_init(&f->content, FAKE_MAX);
-	buf_init(&f->trace, 4096);
-	buf_init(&f->edits, FAKE_MAX);
-	buf_init(&f->secret, FAKE_MAX);
-	buf_init(&f->envelope, FAKE_MAX);
+	struct buf *const bufs[] = FAKE_BUFS(f);
+	for (size_t i = 0; i < ARRAY_LEN(bufs); i++) {
+		buf_init(bufs[i], FAKE_MAX);
+		/* room, so that tests which fail the n-th allocation meet those of the session */
+		ASSERT(buf_reserve(bufs[i], 16384) == ERR_OK);
+	}
 }
 
 void fake_init_clear(struct fake *f)
@@ -228,14 +229,9 @@ void fake_done(struct fake *f)
 {
 	smtpd_session_free(f->s);
 	ASSERT(!f->streaming && !f->asked_auth);
-	buf_done(&f->in);
-	buf_done(&f->out);
-	buf_done(&f->codes);
-	buf_done(&f->content);
-	buf_done(&f->trace);
-	buf_done(&f->edits);
-	buf_done(&f->secret);
-	buf_done(&f->envelope);
+	struct buf *const bufs[] = FAKE_BUFS(f);
+	for (size_t i = 0; i < ARRAY_LEN(bufs); i++)
+		buf_done(bufs[i]);
 }
 
 static bool has_line(const struct fake *f, const char *line)
@@ -264,20 +260,25 @@ static void deliver_auth(struct fake *f)
 	smtpd_session_auth_challenge(f->s, slice_str(prompts[f->login_step]));
 }
 
+static const struct wire_reply not_this = {554, {5, 7, 1}, {"Not this mail", 13}};
+
 static void deliver_result(struct fake *f)
 {
 	struct wire_reply ok = {250, {2, 0, 0}, SLICE_LIT("Ok: queued as 1-1")};
 	struct wire_reply late = {450, {4, 7, 1}, SLICE_LIT("Not now")};
-	bool refuse = has_line(f, "X-Fake: late\r\n");
+	const struct wire_reply *r = &ok;
+	if (has_line(f, "X-Fake: late\r\n"))
+		r = &late;
+	if (has_line(f, "X-Fake: refuse\r\n"))
+		r = &not_this; /* it came in one piece: the refusal is late, too */
 	f->want_result = false;
-	f->accepted += !refuse;
-	smtpd_session_result(f->s, refuse ? &late : &ok);
+	f->accepted += r == &ok;
+	smtpd_session_result(f->s, r);
 }
 
 /* One event, if any is due. */
 static bool deliver(struct fake *f)
 {
-	struct wire_reply early = {554, {5, 7, 1}, SLICE_LIT("Not this mail")};
 	if (f->hold || f->closed)
 		return false;
 	if (f->want_tls) {
@@ -288,10 +289,20 @@ static bool deliver(struct fake *f)
 		deliver_result(f);
 	} else if (f->streaming && has_line(f, "X-Fake: refuse\r\n")) {
 		f->streaming = false;
-		smtpd_session_result(f->s, &early);
+		smtpd_session_result(f->s, &not_this);
 	} else {
 		return false;
 	}
+	return true;
+}
+
+static bool credit(struct fake *f)
+{
+	uint64_t owed = f->owed;
+	if (!f->streaming || f->hold || owed == 0)
+		return false;
+	f->owed = 0;
+	smtpd_session_credit(f->s, owed);
 	return true;
 }
 
@@ -302,11 +313,7 @@ void fake_pump(struct fake *f)
 		size_t n = f->in.len ? smtpd_session_input(f->s, buf_slice(&f->in), f->wall_ms) : 0;
 		ASSERT(n <= f->in.len);
 		buf_consume(&f->in, n);
-		if (f->streaming && !f->hold) {
-			smtpd_session_credit(f->s, f->owed);
-			f->owed = 0;
-		}
-		more = deliver(f) || n > 0;
+		more = credit(f) || deliver(f) || n > 0;
 	}
 	if (f->closed)
 		buf_clear(&f->in);

@@ -1,6 +1,7 @@
 /* Sessions as a whole: every verb in every state, pipelined, split at every octet, line ends, limits, events. */
 #include "smtpd_fake.h"
 
+#include "core/mem.h"
 #include "relay/smtpd/limits.h"
 
 #include <stdarg.h>
@@ -164,9 +165,10 @@ static void open_data(struct fake *f)
 /* Nothing of the smuggling family ends the data or makes a second mail; all is canonical where it is taken. */
 static void test_smuggling(void **state)
 {
-	static const char *const ends[] = {"\n.\n",     "\n.\r\n",   "\r\n.\n",     "\r.\r",    "\r.\r\n",
-					   "\r\n.\r",   "\r\n.\r\r\n", "\n.\r",       "\r.\n",    "\r\r\n.\r\r\n",
-					   "\n\r.\n\r", "\r\n.\n\r\n", "\r\n\t.\r\n", "\r\n.\v\r\n"};
+	static const char *const ends[] = {"\n.\n",       "\n.\r\n",       "\r\n.\n",     "\r.\r",
+					   "\r.\r\n",     "\r\n.\r",       "\r\n.\r\r\n", "\n.\r",
+					   "\r.\n",       "\r\r\n.\r\r\n", "\n\r.\n\r",   "\r\n.\n\r\n",
+					   "\r\n\t.\r\n", "\r\n.\v\r\n"};
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
 		for (int reject = 0; reject < 2; reject++) {
 			struct fake f;
@@ -374,7 +376,8 @@ static void test_bare_lf_injects_nothing(void **state)
 	struct fake f;
 	fake_init_clear(&f);
 	fake_start(&f);
-	fake_say(&f, "EHLO c.example\r\n" LOGIN "MAIL FROM:<a@example.com>\nRCPT TO:<b@example.org>\r\nNOOP\r\n");
+	fake_say(&f,
+		 "EHLO c.example\r\n" LOGIN "MAIL FROM:<a@example.com>\nRCPT TO:<b@example.org>\r\nNOOP\r\n");
 	assert_string_equal(fake_codes(&f), "220 250 235 500 250 ");
 	assert_int_equal(smtpd_session_state(f.s), SMTPD_READY);
 	fake_done(&f);
