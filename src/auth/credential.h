@@ -23,6 +23,10 @@ struct credential {
 	struct scram_verifier verifier;
 	bool disabled;
 	int64_t created_ms, rotated_ms; /* since 1970-01-01 UTC; kept to the second */
+	/* Since the process started; not in the file. */
+	int64_t last_used_ms;  /* 0: not yet */
+	char last_address[48]; /* IP address as text */
+	uint64_t successes, failures;
 };
 
 struct credential_table {

@@ -33,7 +33,7 @@ struct sasl {
 	struct slice authzid; /* whom to act as; empty: authcid */
 	struct slice authcid; /* who it is */
 	struct slice password;
-	char kept[SASL_MESSAGE_MAX]; /* holds a secret: wiped by sasl_done */
+	char kept[2 * SASL_IDENTITY_MAX + SASL_PASSWORD_MAX]; /* holds a secret: wiped by sasl_done */
 	size_t kept_len;
 };
 
