@@ -45,9 +45,9 @@ static size_t match_length(struct slice pattern, struct slice domain)
 {
 	if (slice_eq_str(pattern, "*"))
 		return 1;
-	if (slice_ieq(pattern, domain))
-		return SIZE_MAX;
-	if (slice_starts(pattern, SLICE_LIT(".")) && domain.len > pattern.len && slice_iends(domain, pattern))
+	if (!slice_starts(pattern, SLICE_LIT(".")))
+		return slice_ieq(pattern, domain) ? SIZE_MAX : 0;
+	if (domain.len > pattern.len && slice_iends(domain, pattern))
 		return 1 + pattern.len;
 	return 0;
 }

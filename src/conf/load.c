@@ -26,7 +26,8 @@ struct reader {
 	struct conf_source source;
 	struct buf origins; /* struct conf_origin, file names still borrowed from the source */
 	struct conf *conf;
-	bool embedded; /* reading sections that stand in for missing ones: no origins */
+	uint32_t stand_ins; /* bit i: section i of the schema is not from the file; it has no origins */
+	bool embedded;      /* storing such a section */
 	struct diag *d;
 	bool failed; /* *d says why */
 };
@@ -326,6 +327,7 @@ static enum err store_all(struct reader *r, cfg_t *cfg)
 
 	for (size_t i = 0; e == ERR_OK && i < conf_schema_count; i++) {
 		const struct conf_section *s = &conf_schema[i];
+		r->embedded = r->stand_ins & 1u << i;
 		if (s->title)
 			e = store_repeated(r, s, cfg);
 		else
@@ -379,9 +381,12 @@ static enum err parse_standard(struct reader *r, cfg_t *cfg)
 {
 	enum err e = ERR_OK;
 
-	for (size_t i = 0; e == ERR_OK && i < conf_schema_count; i++)
-		if (conf_schema[i].standard && cfg_size(cfg, conf_schema[i].name) == 0)
-			e = parse_text(r, cfg, conf_schema[i].standard);
+	for (size_t i = 0; e == ERR_OK && i < conf_schema_count; i++) {
+		if (!conf_schema[i].standard || cfg_size(cfg, conf_schema[i].name) > 0)
+			continue;
+		r->stand_ins |= 1u << i;
+		e = parse_text(r, cfg, conf_schema[i].standard);
+	}
 	return e;
 }
 

@@ -55,7 +55,7 @@ struct conf_section {
 };
 
 extern const struct conf_section conf_schema[];
-extern const size_t conf_schema_count;
+extern const size_t conf_schema_count; /* at most 32 */
 
 const struct conf_section *conf_schema_section(struct slice name); /* NULL: unknown */
 const struct conf_field *conf_schema_field(const struct conf_section *s, struct slice key);
