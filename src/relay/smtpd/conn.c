@@ -94,7 +94,10 @@ static void do_set_timer(void *ctx, uint64_t delay_ms)
 static void do_close(void *ctx)
 {
 	struct smtpd_conn *c = ctx;
-	stream_close(c->stream, SMTPD_LINGER_MS);
+	if (c->reading) /* closing drops the input that the session still looks at */
+		c->closing = true;
+	else
+		stream_close(c->stream, SMTPD_LINGER_MS);
 }
 
 static void do_log(void *ctx, const struct smtpd_event *e)
@@ -120,21 +123,28 @@ static const struct smtpd_actions actions = {
 
 /* ---- what the stream tells ---- */
 
-/* Does somebody owe the session an answer or credit, so that the rest of the input has to wait? */
-static bool waits(const struct smtpd_conn *c)
+/* Behind the client's end of stream: is there nothing more to do? Not while somebody owes the session an answer or
+ * credit, or its input waits for room; a line without an end will never get one. */
+static bool said_all(const struct smtpd_conn *c)
 {
 	enum smtpd_state st = smtpd_session_state(c->session);
-	return st == SMTPD_AUTH_WAIT || st == SMTPD_COMMIT || st == SMTPD_TLS;
+	if (st == SMTPD_AUTH_WAIT || st == SMTPD_COMMIT || st == SMTPD_TLS)
+		return false;
+	return c->left == 0 || (st != SMTPD_DATA && !c->clogged && !smtpd_queue_blocked(&c->d->queue));
 }
 
 static size_t on_read(void *ctx, struct slice in)
 {
 	struct smtpd_conn *c = ctx;
+	c->left = in.len;
 	if (c->clogged || smtpd_queue_blocked(&c->d->queue))
 		return 0;
+	c->reading = true;
 	size_t n = smtpd_session_input(c->session, in, loop_wall(c->d->env.loop));
+	c->reading = false;
 	smtpd_queue_flush(&c->d->queue);
-	if (c->eof && n == in.len && !waits(c))
+	c->left = in.len - n;
+	if (c->closing || (c->eof && said_all(c)))
 		stream_close(c->stream, SMTPD_LINGER_MS);
 	return n;
 }
@@ -151,7 +161,7 @@ static void on_eof(void *ctx)
 {
 	struct smtpd_conn *c = ctx;
 	c->eof = true;
-	if (!waits(c) && !c->clogged)
+	if (said_all(c))
 		stream_close(c->stream, SMTPD_LINGER_MS);
 }
 
@@ -200,7 +210,7 @@ static void on_auth_late(void *ctx)
 
 void smtpd_conn_wake(struct smtpd_conn *c)
 {
-	if (c->eof && !waits(c))
+	if (c->eof && said_all(c))
 		stream_close(c->stream, SMTPD_LINGER_MS);
 	else
 		stream_resume(c->stream);
@@ -239,8 +249,7 @@ void smtpd_conn_free(struct smtpd_conn *c)
 	smtpd_share_give(&c->d->networks, c->network);
 	smtpd_share_give(&c->d->servers, c->server);
 	stream_free(c->stream);
-	if (c->tls)
-		tls_server_unref(c->tls);
+	tls_server_unref(c->tls);
 	conf_unref(c->conf);
 	list_remove(&c->d->conns, &c->node);
 	mem_free(c);

@@ -18,7 +18,7 @@
 #define SMTPD_REPLY_LINE_MAX 512u         /* octets of a reply line with CRLF, RFC 5321 4.5.3.1.5 */
 #define SMTPD_REPLY_MAX      4096u        /* octets of one whole reply */
 #define SMTPD_OWN_HOPS_MAX   5u           /* Received fields that name this relay before it is a loop */
-#define SMTPD_EDITS_FIELDS   64u          /* removed header fields of one message */
+#define SMTPD_FRONT_MAX      4096u        /* octets of the fields put in front of a mail */
 #define SMTPD_AUTH_WAIT_MS   60000u       /* for a verdict of the auth process, then 454 */
 #define SMTPD_COMMIT_WAIT_MS                                                                                 \
 	540000u /* for the queue's answer: under the client's 10 min, RFC 5321 4.5.3.2.6 */

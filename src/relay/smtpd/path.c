@@ -49,9 +49,10 @@ static bool bad_path(struct smtpd_session *s, const char *keyword, struct slice 
 
 static bool mailbox(struct smtpd_session *s, const char *keyword, struct slice path, struct smtpd_path *ret)
 {
-	struct address a;
-	if (address_parse(path, &a) != ERR_OK)
-		return bad_path(s, keyword, path, "bad syntax");
+	struct mail_address a;
+	struct diag why = {0};
+	if (mail_address_parse(path, &a, &why) != ERR_OK)
+		return bad_path(s, keyword, path, why.text);
 	ret->address = path;
 	ret->local = a.local;
 	ret->domain = a.domain;

@@ -68,8 +68,7 @@ static void stop(void *self)
 	smtpd_auth_done(&d->auth);
 	map_done(&d->networks);
 	map_done(&d->servers);
-	if (d->tls)
-		tls_server_unref(d->tls);
+	tls_server_unref(d->tls);
 	conf_unref(d->conf);
 	mem_free(d);
 }
@@ -154,8 +153,7 @@ static enum err secrets(void *self, struct slice certificate, struct slice key, 
 	enum err e = tls_server_new(&o, &tls, why);
 	if (e != ERR_OK)
 		return e;
-	if (d->tls)
-		tls_server_unref(d->tls);
+	tls_server_unref(d->tls);
 	d->tls = tls;
 	return ERR_OK;
 }

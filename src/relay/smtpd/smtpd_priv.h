@@ -82,8 +82,10 @@ struct smtpd_conn {
 	struct smtpd_share *network, *server; /* borrowed from shares; NULL: not counted */
 	uint64_t auth_ref, mail_id;           /* 0: none */
 	struct map_node auth_node, mail_node;
-	bool eof;     /* the client sends no more */
-	bool clogged; /* the client does not read its replies */
+	size_t left;           /* octets of input that the session has seen and not consumed */
+	bool eof;              /* the client sends no more */
+	bool clogged;          /* the client does not read its replies */
+	bool reading, closing; /* inside smtpd_session_input; close behind it */
 	int64_t began_ms;
 };
 void smtpd_conn_accept(struct smtpd *d, struct conf *conf, const struct conf_listener *l, struct stream *s);
