@@ -30,7 +30,7 @@ struct open_file {
 struct sim_disk {
 	pthread_mutex_t lock; /* commit and bulk threads may share a disk */
 	struct sim_store store;
-	struct sim_rng rng; /* seeds power losses that name none */
+	struct sim_rng rng; /* the disk's own part of every power loss */
 	struct open_file files[FD_COUNT];
 	int epoch; /* reboots so far */
 	uint64_t ops, cut_at;
@@ -521,13 +521,15 @@ void sim_disk_cut_at(struct sim_disk *sd, uint64_t op)
 
 void sim_disk_reboot(struct sim_disk *sd, uint64_t seed)
 {
+	struct sim_rng mixed = sd->rng; /* tests give a disk and its reboot the same seed: they must not cancel out */
+
 	pthread_mutex_lock(&sd->lock);
 	memset(sd->files, 0, sizeof(sd->files));
 	memset(sd->rules, 0, sizeof(sd->rules));
 	sd->epoch++;
 	sd->cut_at = 0;
 	sd->dead = false;
-	sim_store_power_loss(&sd->store, seed ^ sd->rng.state);
+	sim_store_power_loss(&sd->store, seed ^ sim_rng_next(&mixed));
 	pthread_mutex_unlock(&sd->lock);
 }
 
