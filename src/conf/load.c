@@ -130,7 +130,7 @@ static void explain_unknown(struct buf *out, const struct conf_section *s, const
 }
 
 /* libconfuse's own errors, all of the grammar. */
-static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
+static void ATTR_PRINTF(2, 0) on_error(cfg_t *cfg, const char *fmt, va_list ap)
 {
 	static const struct slice unknown = SLICE_LIT("no such option '");
 	struct reader *r = reader_of(&cfg->opts[0]);
