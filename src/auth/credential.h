@@ -8,8 +8,9 @@
  *
  * Invariants:
  *  1. Names are unique; credential_write and credential_parse are each other's inverse.
- *  2. The parser takes nothing that the writer would not have written: a line edited by hand that cannot be
- *     understood keeps the whole file from being loaded, with "file:line: why", instead of losing a server.
+ *  2. But for the order of lines the parser takes nothing that the writer would not have written: a line edited
+ *     by hand that cannot be understood keeps the whole file from being loaded, with "file:line: why", instead of
+ *     losing a server.
  *  3. At most AUTH_CREDENTIALS_MAX servers.
  */
 #pragma once

@@ -87,7 +87,8 @@ static enum err parse_parameters(struct slice iterations, struct slice salt_text
 	CLEANUP(buf_done) struct buf salt = {0};
 	uint64_t count;
 
-	if (slice_to_u64(iterations, SCRAM_ITERATIONS_MAX, &count))
+	/* One form for one verifier: no leading zeros. */
+	if (slice_to_u64(iterations, SCRAM_ITERATIONS_MAX, &count) || iterations.ptr[0] == '0')
 		return diag_set(d, ERR_SYNTAX, "the iterations are not a number up to %d",
 				SCRAM_ITERATIONS_MAX);
 	buf_init(&salt, AUTH_VERIFIER_MAX);
