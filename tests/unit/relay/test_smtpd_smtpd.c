@@ -5,11 +5,15 @@
 #include "core/text.h"
 #include "evio/ipc.h"
 #include "evio/stream.h"
+#include "evio/tls.h"
 #include "mail/edits.h"
 #include "record/record.h"
 #include "relay/wire/auth.h"
 #include "relay/wire/submit.h"
 
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -27,6 +31,8 @@ static const char conf_text[] =
 	"hostname = \"relay.example.net\"\n"
 	"listener inside { address = {\"127.0.0.1:2525\"} tls = \"none\" auth = \"required\" }\n"
 	"listener open { address = {\"127.0.0.1:2526\"} tls = \"none\" auth = \"none\" }\n"
+	"listener submission { address = {\"127.0.0.1:2587\"} tls = \"starttls\" }\n"
+	"listener smtps { address = {\"127.0.0.1:2465\"} tls = \"implicit\" }\n"
 	"limit { connections_per_network = 2 }\n";
 
 struct world {
@@ -34,7 +40,7 @@ struct world {
 	struct log *log;
 	struct conf *conf;
 	void *self;
-	struct net_addr address[2]; /* of the listeners */
+	struct net_addr address[4]; /* of the listeners, in the order of conf_text */
 	struct ipc *queue, *auth;   /* our ends */
 	bool drained;
 
@@ -52,7 +58,8 @@ struct world {
 	/* the client */
 	struct stream *client;
 	struct buf heard;
-	bool client_closed;
+	bool client_open, client_closed, client_tls;
+	struct tls_client *tls; /* trusts nobody and asks for nothing */
 };
 
 /* ---- the queue ---- */
@@ -208,13 +215,26 @@ static void client_close(void *ctx, const struct diag *why)
 	w->client_closed = true;
 }
 
-static const struct stream_events client_events = {.on_read = client_read, .on_close = client_close};
+static void client_on_open(void *ctx)
+{
+	struct world *w = ctx;
+	w->client_open = true;
+}
+
+static void client_on_tls(void *ctx, const struct tls_info *info)
+{
+	struct world *w = ctx;
+	w->client_tls = true;
+}
+
+static const struct stream_events client_events = {
+	.on_open = client_on_open, .on_read = client_read, .on_tls = client_on_tls, .on_close = client_close};
 
 static void client_connect(struct world *w, unsigned listener)
 {
 	struct connect_options o = {.remote = w->address[listener]};
 	buf_clear(&w->heard);
-	w->client_closed = false;
+	w->client_open = w->client_closed = w->client_tls = false;
 	assert_int_equal(stream_connect(w->loop, &o, &client_events, w, &w->client, NULL), ERR_OK);
 }
 
@@ -281,8 +301,8 @@ static int world_new(void **state)
 	assert_int_equal(smtpd_role.start(&env, &w->self, &d), ERR_OK);
 	queue_connect(w, 1ull << 32);
 	auth_connect(w);
-	listen_on(w, 0);
-	listen_on(w, 1);
+	for (unsigned i = 0; i < ARRAY_LEN(w->address); i++)
+		listen_on(w, i);
 	*state = w;
 	return 0;
 }
@@ -291,6 +311,7 @@ static int world_free(void **state)
 {
 	struct world *w = *state;
 	stream_free(w->client);
+	tls_client_free(w->tls);
 	smtpd_role.stop(w->self);
 	ipc_free(w->queue);
 	ipc_free(w->auth);
@@ -485,6 +506,116 @@ static void test_drain_of_an_idle_process(void **state)
 	WAIT_FOR(w, w->drained);
 }
 
+/* ---- TLS ---- */
+
+static X509 *self_signed(EVP_PKEY *key)
+{
+	X509 *x = X509_new();
+	X509_NAME *name = X509_get_subject_name(x);
+	ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
+	X509_gmtime_adj(X509_getm_notBefore(x), -3600);
+	X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+	X509_set_pubkey(x, key);
+	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"relay.example.net", -1,
+				   -1, 0);
+	X509_set_issuer_name(x, name);
+	assert_true(X509_sign(x, key, EVP_sha256()) > 0);
+	return x;
+}
+
+static struct slice pem_of(BIO *b)
+{
+	char *p;
+	long n = BIO_get_mem_data(b, &p);
+	return slice_of(p, (size_t)n);
+}
+
+static void give_certificate(struct world *w)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *x = self_signed(key);
+	BIO *cert_pem = BIO_new(BIO_s_mem()), *key_pem = BIO_new(BIO_s_mem());
+	struct diag d = {0};
+	PEM_write_bio_X509(cert_pem, x);
+	PEM_write_bio_PrivateKey(key_pem, key, NULL, NULL, 0, NULL, NULL);
+	enum err e = smtpd_role.secrets(w->self, pem_of(cert_pem), pem_of(key_pem), SLICE_EMPTY, &d);
+	if (e)
+		fail_msg("%s", d.text);
+	BIO_free(cert_pem);
+	BIO_free(key_pem);
+	X509_free(x);
+	EVP_PKEY_free(key);
+	struct tls_client_options o = {.no_system_store = true};
+	assert_int_equal(tls_client_new(&o, &w->tls, &d), ERR_OK);
+}
+
+static void client_start_tls(struct world *w)
+{
+	struct tls_peer peer = {.name = SLICE_EMPTY};
+	WAIT_FOR(w, w->client_open);
+	buf_clear(&w->heard);
+	assert_int_equal(stream_tls_connect(w->client, w->tls, &peer, WAIT_MS, NULL), ERR_OK);
+	WAIT_FOR(w, w->client_tls);
+}
+
+/* Commands pipelined behind STARTTLS in the same packet are never executed, before or after the handshake. */
+static void test_starttls_injection(void **state)
+{
+	struct world *w = *state;
+	give_certificate(w);
+	client_connect(w, 2);
+	say(w, "EHLO c.example\r\nSTARTTLS\r\nNOOP\r\nEHLO evil.example\r\n");
+	WAIT_FOR(w, heard(w, "220 2.0.0 Go ahead\r\n"));
+	assert_true(slice_ends(buf_slice(&w->heard), SLICE_LIT("220 2.0.0 Go ahead\r\n")));
+	client_start_tls(w);
+	say(w, "VRFY x\r\n" ENVELOPE OPENING ENVELOPE "DATA\r\n.\r\nQUIT\r\n");
+	WAIT_FOR(w, heard(w, "221 2.0.0"));
+	assert_true(slice_starts(buf_slice(&w->heard),
+				 SLICE_LIT("252 2.5.2 Cannot verify, but will take mail for it "
+					   "and try to deliver\r\n503 5.5.1 Send EHLO")));
+	assert_true(heard(w, "250 2.0.0 Ok: queued\r\n"));
+	assert_false(heard(w, "STARTTLS"));
+}
+
+static void test_implicit_tls(void **state)
+{
+	struct world *w = *state;
+	give_certificate(w);
+	client_connect(w, 3);
+	client_start_tls(w);
+	WAIT_FOR(w, heard(w, "220 relay.example.net"));
+	say(w, OPENING ENVELOPE "DATA\r\nSubject: x\r\n.\r\nQUIT\r\n");
+	WAIT_FOR(w, heard(w, "221 2.0.0"));
+	assert_true(heard(w, "235 2.7.0") && heard(w, "250 2.0.0 Ok: queued\r\n"));
+}
+
+/* Without a certificate STARTTLS is not announced, and the implicit port closes at once. */
+static void test_no_certificate(void **state)
+{
+	struct world *w = *state;
+	client_connect(w, 2);
+	say(w, "EHLO c.example\r\nSTARTTLS\r\n");
+	WAIT_FOR(w, heard(w, "454 4.7.0"));
+	assert_false(heard(w, "250-STARTTLS"));
+	client_gone(w);
+	client_connect(w, 3);
+	WAIT_FOR(w, w->client_closed);
+	assert_int_equal(w->heard.len, 0);
+}
+
+/* A handshake that is none ends the connection and nothing else. */
+static void test_broken_handshake(void **state)
+{
+	struct world *w = *state;
+	struct wire_heartbeat hb = {.trouble = SLICE_EMPTY};
+	give_certificate(w);
+	client_connect(w, 3);
+	say(w, "EHLO in the clear\r\nand more of it\r\n");
+	WAIT_FOR(w, w->client_closed);
+	smtpd_role.heartbeat(w->self, &hb);
+	assert_int_equal(hb.counters[0].value, 0);
+}
+
 static void test_heartbeat(void **state)
 {
 	struct world *w = *state;
@@ -511,6 +642,10 @@ int main(void)
 		WORLD(test_connections_per_network),
 		WORLD(test_drain),
 		WORLD(test_drain_of_an_idle_process),
+		WORLD(test_starttls_injection),
+		WORLD(test_implicit_tls),
+		WORLD(test_no_certificate),
+		WORLD(test_broken_handshake),
 		WORLD(test_heartbeat),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
