@@ -215,8 +215,8 @@ static void trace_reply(struct client *c, const struct smtp_reply *r)
 			(char)('0' + r->code % 10), 0};
 	if (!c->act->trace)
 		return;
-	for (uint32_t i = 0; i < r->lines && rest.ptr; i++) {
-		struct slice line = slice_split(&rest, '\n');
+	for (uint32_t i = 0; i < r->lines; i++) {
+		struct slice line = rest.ptr ? slice_split(&rest, '\n') : SLICE_EMPTY;
 		buf_clear(&c->out);
 		buf_add_str(&c->out, code);
 		buf_add_char(&c->out, i + 1 < r->lines ? '-' : ' ');
