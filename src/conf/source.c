@@ -153,8 +153,9 @@ static enum err check_string_char(const struct scan *s, char quote)
 		return fail(s, ERR_SYNTAX,
 			    "environment variables are not expanded; put a text with ${ in single quotes",
 			    SLICE_EMPTY);
-	if (quote == '"' && c == '\\' && peek(s, 1) != '"' && peek(s, 1) != '\\')
-		return fail(s, ERR_SYNTAX, "only \\\" and \\\\ are known behind a backslash", SLICE_EMPTY);
+	if (quote == '"' && c == '\\' && peek(s, 1) != '"' && peek(s, 1) != '\\' && peek(s, 1) != '$')
+		return fail(s, ERR_SYNTAX, "only \\\", \\\\ and \\$ are known behind a backslash",
+			    SLICE_EMPTY);
 	return ERR_OK;
 }
 

@@ -7,7 +7,7 @@
  * that:
  *
  *  - words of letters, digits and _ - . : / % @ [ ]; the marks = { } ,
- *  - "text" with the escapes \" and \\ only, 'text' taken as it is, both within one line; ${ is refused except
+ *  - "text" with the escapes \" \\ \$ only, 'text' taken as it is, both within one line; ${ is refused except
  *    between single quotes, where it means itself
  *  - comments: # and // to the end of the line, and those between slash-asterisk and asterisk-slash
  *  - include("file"): absolute, or relative to the including file; bounded by CONF_INCLUDE_DEPTH

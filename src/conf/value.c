@@ -310,7 +310,7 @@ void conf_value_quote(struct buf *out, struct slice text)
 {
 	buf_add_char(out, '"');
 	for (size_t i = 0; i < text.len; i++) {
-		if (text.ptr[i] == '"' || text.ptr[i] == '\\')
+		if (text.ptr[i] == '"' || text.ptr[i] == '\\' || text.ptr[i] == '$')
 			buf_add_char(out, '\\');
 		buf_add_char(out, text.ptr[i]);
 	}

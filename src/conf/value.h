@@ -29,7 +29,7 @@ void conf_value_item(const struct conf_field *f, const void *member, size_t i, s
 
 /* The value in the syntax of a file: 50M, true, "text", {"a", "b"}. */
 void conf_value_format(const struct conf_field *f, const void *member, struct buf *out);
-void conf_value_quote(struct buf *out, struct slice text); /* "text" with \" and \\ */
+void conf_value_quote(struct buf *out, struct slice text); /* "text" with \" \\ \$ */
 
 /* A number of the field in its own unit, exact: "50M", "4h", "500". */
 void conf_value_number(const struct conf_field *f, uint64_t value, struct buf *out);

@@ -11,7 +11,7 @@ static void test_round_trip(void **state)
 	struct conf *c = load_ok(
 		"postmaster = \"o'x@y\"\n"
 		"listener x { address = {\"0.0.0.0:25\", \"[::]:25\"} }\n"
-		"route \".b.example\" { via = \"[2001:db8::1]:25\" tls = encrypt auth_user = 'a\"b\\c$d'\n"
+		"route \".b.example\" { via = \"[2001:db8::1]:25\" tls = encrypt auth_user = 'a\"b\\c${d}'\n"
 		"auth_password_file = \"/p q\" }\n"
 		"limit { message_size = 1000001 }\n"
 		"timeout { command = 1001ms }\n");
@@ -25,7 +25,7 @@ static void test_round_trip(void **state)
 	again = load_ok(buf_cstr(&first));
 	conf_show(again, &second);
 	assert_string_equal(buf_cstr(&first), buf_cstr(&second));
-	assert_slice(again->routes[0].auth_user, "a\"b\\c$d");
+	assert_slice(again->routes[0].auth_user, "a\"b\\c${d}");
 	assert_int_equal(again->limit.message_size, 1000001);
 	assert_int_equal(again->timeout.command, 1001);
 	conf_unref(c);

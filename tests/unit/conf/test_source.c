@@ -45,9 +45,10 @@ static void test_strings(void **state)
 	cleaned("a = \"b \\\" \\\\ # c\"", "a = \"b \\\" \\\\ # c\"\n");
 	cleaned("a = 'b \\ \" ${x}'", "a = \"b \\\\ \\\" \\${x}\"\n");
 	cleaned("a = \"$ 5\"", "a = \"\\$ 5\"\n");
+	cleaned("a = \"\\${x}\"", "a = \"\\${x}\"\n");
 	refused("a = \"b", "t.conf:1: a quoted text is not closed on its line");
 	refused("\na = 'b\n'", "t.conf:2: a quoted text is not closed on its line");
-	refused("a = \"\\x41\"", "t.conf:1: only \\\" and \\\\ are known behind a backslash");
+	refused("a = \"\\x41\"", "t.conf:1: only \\\", \\\\ and \\$ are known behind a backslash");
 	refused("a = \"b\tc\"", "t.conf:1: a quoted text holds a control character");
 	refused("a = \"${HOME}\"",
 		"t.conf:1: environment variables are not expanded; put a text with ${ in single quotes");
