@@ -135,6 +135,18 @@ static const char *const calls_accept[] = {"accept", "accept4"};
 
 static const char *const calls_network[] = {"connect", "bind"};
 
+static struct scmp_arg_cmp equals(unsigned argument, uint64_t value)
+{
+	return (struct scmp_arg_cmp){.arg = argument, .op = SCMP_CMP_EQ, .datum_a = value};
+}
+
+/* The bits of `mask` have the values that `value` has. */
+static struct scmp_arg_cmp masked(unsigned argument, uint64_t mask, uint64_t value)
+{
+	return (struct scmp_arg_cmp){
+		.arg = argument, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value};
+}
+
 static int add_names(scmp_filter_ctx ctx, const char *const *names, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -154,9 +166,7 @@ static int add_memory_rules(scmp_filter_ctx ctx)
 
 	for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
 		int nr = seccomp_syscall_resolve_name(calls[i]);
-		int r = nr < 0 ? 0
-			       : seccomp_rule_add(ctx, SCMP_ACT_ALLOW, nr, 1,
-						  SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+		int r = nr < 0 ? 0 : seccomp_rule_add(ctx, SCMP_ACT_ALLOW, nr, 1, masked(2, PROT_EXEC, 0));
 
 		if (r < 0)
 			return r;
@@ -171,16 +181,13 @@ static int add_argument_rules(scmp_filter_ctx ctx)
 	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(ioctls) && r == 0; i++)
-		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-				     SCMP_A1(SCMP_CMP_EQ, ioctls[i]));
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, equals(1, ioctls[i]));
 	if (r == 0)
-		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-				     SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, equals(0, PR_SET_NAME));
 	if (r == 0) /* reading limits, never raising them */
-		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_EQ, 0));
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, equals(2, 0));
 	if (r == 0)
-		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
-				     SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1, equals(0, AF_UNIX));
 	/* Its flags lie in memory where no filter sees them: ENOSYS makes the C library fall back to clone. */
 	if (r == 0)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
@@ -194,7 +201,7 @@ static int add_threads(scmp_filter_ctx ctx)
 	/* A thread, never a process. */
 	return r < 0 ? r
 		     : seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-					SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
+					masked(0, CLONE_THREAD, CLONE_THREAD));
 }
 
 static int add_network(scmp_filter_ctx ctx)
@@ -204,7 +211,7 @@ static int add_network(scmp_filter_ctx ctx)
 
 	for (size_t i = 0; i < ARRAY_LEN(families) && r == 0; i++)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-				     SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
+				     equals(0, (uint64_t)families[i]));
 	return r;
 }
 

@@ -79,7 +79,7 @@ static void test_paths(void **state)
 static void test_vector_is_written_whole_and_read_back(void **state)
 {
 	struct fixture *f = *state;
-	struct iovec iov[3] = {{"one", 3}, {NULL, 0}, {"two", 3}};
+	struct iovec iov[3] = {{(char *)"one", 3}, {NULL, 0}, {(char *)"two", 3}};
 	int fd = open_file(f, "a", O_RDWR | O_CREAT);
 	struct disk_stat st;
 	char s[16] = "";
@@ -147,7 +147,7 @@ static void test_loan_cannot_write(void **state)
 {
 	struct fixture *f = *state;
 	int fd = open_file(f, "a", O_RDWR | O_CREAT), loan;
-	struct iovec iov = {"x", 1};
+	struct iovec iov = {(char *)"x", 1};
 
 	assert_int_equal(f->disk.ops->pwritev(f->disk.self, fd, &iov, 1, 0), 1);
 	loan = f->disk.ops->reopen_readonly(f->disk.self, "a");
