@@ -6,7 +6,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "evio/disk.h"
+#include "evio/ipc.h"
+#include "evio/log.h"
 #include "evio/proc_priv.h"
+#include "evio/stream.h"
+#include "evio/worker.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -34,10 +39,6 @@ static int make_top(void **state)
 
 static int remove_top(void **state)
 {
-	char path[80];
-
-	snprintf(path, sizeof(path), "%s/file", top);
-	unlink(path);
 	return rmdir(top);
 }
 
@@ -182,6 +183,7 @@ static void test_landlock_bounds_files_without_chroot(void **state)
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_exit_0(status);
+	assert_int_equal(unlinkat(rootfd, "file", 0), 0);
 	close(rootfd);
 }
 
@@ -283,6 +285,172 @@ static void test_no_process_no_code_no_signal(void **state)
 	assert_exit_0(in_jail(&j, try_processes_and_code));
 }
 
+/* ---- whole processes, killed by the first call that the lists have forgotten ---- */
+
+struct errand {
+	struct job job;
+	struct loop *loop;
+	struct disk disk;
+	int result;
+};
+
+static bool count_name(void *ctx, const char *name)
+{
+	++*(int *)ctx;
+	return true;
+}
+
+/* What the threads of queue and auth do with files. */
+static int use_disk(const struct disk *disk)
+{
+	struct iovec iov = {(char *)"text", 4};
+	struct disk_stat st;
+	uint64_t free_octets, total;
+	int names = 0, fd = disk->ops->open(disk->self, "new", O_RDWR | O_CREAT, 0600), loan;
+
+	if (fd < 0 || disk->ops->lock(disk->self, fd) || disk->ops->allocate(disk->self, fd, 0, 8192) ||
+	    disk->ops->pwritev(disk->self, fd, &iov, 1, 0) != 4 || disk->ops->fdatasync(disk->self, fd) ||
+	    disk->ops->truncate(disk->self, fd, 4) || disk->ops->stat(disk->self, fd, &st))
+		return 10;
+	if (disk->ops->rename(disk->self, "new", "file") || disk->ops->fsync_dir(disk->self, ".") ||
+	    disk->ops->list(disk->self, ".", count_name, &names) || names != 1 ||
+	    disk->ops->space(disk->self, &free_octets, &total))
+		return 11;
+	loan = disk->ops->reopen_readonly(disk->self, "file");
+	if (loan < 0 || disk->ops->close(disk->self, loan) || disk->ops->close(disk->self, fd))
+		return 12;
+	if (disk->ops->mkdir(disk->self, "dir", 0700) || unlinkat(AT_FDCWD, "/dir", AT_REMOVEDIR))
+		return 13;
+	return disk->ops->unlink(disk->self, "file") ? 14 : 0;
+}
+
+static void run_errand(struct job *j)
+{
+	struct errand *e = CONTAINER_OF(j, struct errand, job);
+
+	e->result = use_disk(&e->disk);
+}
+
+static void errand_done(struct job *j)
+{
+	loop_stop(CONTAINER_OF(j, struct errand, job)->loop);
+}
+
+static void on_ipc_close(void *ctx, const struct diag *why)
+{
+}
+
+/* Loop, helper thread, files, log and a channel: what queue and auth are made of. */
+static int be_a_file_process(void)
+{
+	static const struct ipc_events events = {.on_close = on_ipc_close};
+	struct errand e = {.job = {.run = run_errand, .done = errand_done}, .result = 1};
+	struct worker *w;
+	struct log *lg;
+	struct ipc *c;
+	int fds[2];
+
+	if (loop_epoll_new(&e.loop, NULL) || worker_new(e.loop, "errand", &w, NULL) ||
+	    disk_real_new(open("/", O_RDONLY | O_DIRECTORY), &e.disk, NULL) ||
+	    log_new(e.loop, STDERR_FILENO, LOG_SINK_STDERR, LOG_ERROR, "test", &lg, NULL) ||
+	    ipc_pair(e.loop, fds, NULL) || ipc_new(e.loop, fds[0], &events, NULL, &c, NULL) ||
+	    ipc_send(c, 1, SLICE_LIT("x"), NULL, 0))
+		return 1;
+	worker_submit(w, &e.job);
+	if (loop_run(e.loop))
+		return 2;
+	worker_free(w);
+	ipc_free(c);
+	close(fds[1]);
+	disk_real_free(&e.disk);
+	log_free(lg);
+	loop_free(e.loop);
+	return e.result;
+}
+
+static void test_a_process_with_files_and_threads_runs(void **state)
+{
+	const struct proc_jail j = {
+		.user = "nobody", .root = top, .files = true, .threads = true, .seccomp = PROC_SECCOMP_KILL};
+
+	need_root();
+	assert_exit_0(in_jail(&j, be_a_file_process));
+}
+
+struct dialogue {
+	struct loop *loop;
+	struct stream *server, *client;
+	bool heard;
+};
+
+static size_t on_server_read(void *ctx, struct slice in)
+{
+	struct dialogue *g = ctx;
+
+	g->heard = true;
+	loop_stop(g->loop);
+	return in.len;
+}
+
+static void on_stream_close(void *ctx, const struct diag *why)
+{
+	loop_stop(((struct dialogue *)ctx)->loop);
+}
+
+static void on_accept(void *ctx, struct stream *s)
+{
+	static const struct stream_events events = {.on_read = on_server_read, .on_close = on_stream_close};
+	struct dialogue *g = ctx;
+
+	g->server = s;
+	stream_set_events(s, &events, g);
+}
+
+static void on_connected(void *ctx)
+{
+	(void)stream_write(((struct dialogue *)ctx)->client, SLICE_LIT("hello"));
+}
+
+static int listening; /* made before the jail, as the parent does */
+
+static void listen_somewhere(void)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+	listening = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(listening, (struct sockaddr *)&in, sizeof(in)), 0);
+	assert_int_equal(listen(listening, 1), 0);
+}
+
+/* Accepting and connecting: what smtpd and smtpc are made of. */
+static int be_a_network_process(void)
+{
+	static const struct listener_events accepting = {.on_accept = on_accept};
+	static const struct stream_events talking = {.on_open = on_connected, .on_close = on_stream_close};
+	struct connect_options o = {.remote.len = sizeof(struct sockaddr_in)};
+	struct dialogue g = {0};
+	struct listener *li;
+
+	if (getsockname(listening, &o.remote.u.sa, &o.remote.len) || loop_epoll_new(&g.loop, NULL) ||
+	    listener_new(g.loop, listening, &accepting, &g, &li, NULL) ||
+	    stream_connect(g.loop, &o, &talking, &g, &g.client, NULL) || loop_run(g.loop))
+		return 1;
+	stream_free(g.client);
+	stream_free(g.server);
+	listener_free(li);
+	loop_free(g.loop);
+	return g.heard ? 0 : 2;
+}
+
+static void test_a_process_with_network_runs(void **state)
+{
+	const struct proc_jail j = {.network = true, .accept = true, .seccomp = PROC_SECCOMP_KILL};
+
+	listen_somewhere();
+	assert_exit_0(in_jail(&j, be_a_network_process));
+	close(listening);
+}
+
 static int do_nothing(void)
 {
 	return 0;
@@ -317,6 +485,8 @@ int main(void)
 		cmocka_unit_test(test_landlock_alone_denies_files),
 		cmocka_unit_test(test_landlock_bounds_files_without_chroot),
 		cmocka_unit_test(test_unknown_user_and_root_are_refused),
+		cmocka_unit_test(test_a_process_with_files_and_threads_runs),
+		cmocka_unit_test(test_a_process_with_network_runs),
 	};
 	const struct CMUnitTest filtered[] = {
 		cmocka_unit_test(test_socket_gives_eperm),
