@@ -11,7 +11,7 @@
  *     S* text        some line of the multi-line reply that comes next begins so (its other lines are skipped)
  *     set NAME VALUE             before the first C: or S:; names are in `settings` below
  *     event NAME                 timeout drain expire hold release lost queue-full no-ids no-handover
- *     expect NAME VALUE          state mails-begun mails-accepted mails-aborted content closed unread
+ *     expect NAME VALUE          state server helo content closed unread mails-begun mails-accepted mails-aborted
  *
  * Directives wait for all S: before them. Quoting of VALUE is that of C:.
  */
@@ -283,6 +283,8 @@ static void expect(struct play *p, struct slice name, struct slice value)
 		expect_text(p, slice_str(smtpd_state_name(smtpd_session_state(f->s))), value);
 	else if (slice_eq_str(name, "server"))
 		expect_text(p, smtpd_session_server(f->s), value);
+	else if (slice_eq_str(name, "helo"))
+		expect_text(p, smtpd_session_helo(f->s), value);
 	else if (slice_eq_str(name, "content"))
 		expect_text(p, buf_slice(&f->content), value);
 	else if (slice_eq_str(name, "closed"))
