@@ -37,7 +37,8 @@ struct proc_jail {
  *
  * Call it on the first thread, before any other starts: Landlock and seccomp bind the calling thread and those
  * that it makes. Without root rights there is no chroot ("chroot" is then named missing), but `root` still
- * bounds Landlock. Sanitizers need system calls and files of their own: builds with them name "seccomp". */
+ * bounds Landlock. Sanitizers read /proc and trace themselves at the end: builds with them change the user only,
+ * and name the rest missing. */
 MUST_CHECK enum err proc_jail(const struct proc_jail *j, const char **ret_missing, struct diag *d);
 
 void proc_notify(

@@ -18,6 +18,5 @@
  * -1: no bound on files). no_new_privs must be set. *ret_present false: the kernel has no Landlock. */
 MUST_CHECK enum err proc_landlock(const struct proc_jail *j, int rootfd, bool *ret_present, struct diag *d);
 
-/* Lets only the system calls of the role through. *ret_present false: the kernel has no seccomp filters, or a
- * sanitizer is compiled in. */
+/* Lets only the system calls of the role through. *ret_present false: the kernel has no seccomp filters. */
 MUST_CHECK enum err proc_seccomp(const struct proc_jail *j, bool *ret_present, struct diag *d);

@@ -252,7 +252,7 @@ enum err proc_seccomp(const struct proc_jail *j, bool *ret_present, struct diag 
 	scmp_filter_ctx ctx;
 	int r;
 
-	*ret_present = !PROC_SANITIZED && prctl(PR_GET_SECCOMP, 0, 0, 0, 0) >= 0;
+	*ret_present = prctl(PR_GET_SECCOMP, 0, 0, 0, 0) >= 0;
 	if (!*ret_present)
 		return ERR_OK;
 	ctx = seccomp_init(j->seccomp == PROC_SECCOMP_KILL ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_ERRNO(EPERM));
