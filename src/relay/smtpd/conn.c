@@ -321,7 +321,7 @@ void smtpd_conn_accept(struct smtpd *d, struct conf *conf, const struct conf_lis
 {
 	char key[SMTPD_NETWORK_KEY];
 	struct smtpd_share *network;
-	if (d->conns.count >= conf->limit.connections) {
+	if (d->conns.count >= d->connections_max) {
 		refuse(d, l, s, "limit of connections");
 		return;
 	}

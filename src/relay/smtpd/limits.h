@@ -14,7 +14,6 @@
 #define SMTPD_ENVID_MAX      100u         /* octets of ENVID, RFC 3461 4.4 */
 #define SMTPD_ORCPT_MAX      500u         /* octets of ORCPT, RFC 3461 4.2 */
 #define SMTPD_AUTH_PARAM_MAX 500u         /* octets of MAIL AUTH=, RFC 4954 5 */
-#define SMTPD_PARAMS_MAX     16u          /* parameters of one MAIL or RCPT */
 #define SMTPD_REPLY_LINE_MAX 512u         /* octets of a reply line with CRLF, RFC 5321 4.5.3.1.5 */
 #define SMTPD_REPLY_MAX      4096u        /* octets of one whole reply */
 #define SMTPD_OWN_HOPS_MAX   5u           /* Received fields that name this relay before it is a loop */

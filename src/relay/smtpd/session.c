@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-#define BIT(state) (1u << (state))
+#define BIT(state)           (1u << (state))
+#define TLS_RECORD_HANDSHAKE 0x16 /* the first octet of a TLS connection, RFC 8446 5.1 */
 
 /* From each state, where to (the drawing in session.h). CLOSED can be reached from everywhere. */
 static const uint16_t transitions[SMTPD_STATE_COUNT] = {
@@ -250,10 +251,21 @@ static void line_done(struct smtpd_session *s, struct slice line)
 		smtpd_command(s, line);
 }
 
+/* A client set to implicit TLS on a port that begins in the clear would else wait for its time-out. */
+static size_t tls_too_early(struct smtpd_session *s)
+{
+	s->verb = "line";
+	smtpd_reply_close(s, "TLS on a port in the clear", "421 4.7.0",
+			  "This port begins in the clear; TLS comes with STARTTLS");
+	return 1;
+}
+
 static size_t input_line(struct smtpd_session *s, struct slice in)
 {
 	if (s->skip != SMTPD_SKIP_NONE)
 		return skip_line(s, in);
+	if (s->state == SMTPD_GREETED && in.ptr[0] == TLS_RECORD_HANDSHAKE)
+		return tls_too_early(s);
 	size_t max = line_max(s);
 	const char *lf = memchr(in.ptr, '\n', MIN(in.len, max));
 	s->verb = "line";

@@ -31,7 +31,7 @@ struct smtpd_mail {
 	struct buf header; /* owned: copy of the header section, canonical, with its empty line */
 	bool header_done;
 	enum err header_flaw;    /* ERR_LIMIT, ERR_NOMEM */
-	bool refused_recipients; /* one was refused for good */
+	bool refused_recipients; /* one was refused */
 	uint64_t declared_size;  /* MAIL SIZE=; 0: not given */
 	uint64_t window;         /* octets that the queue still takes */
 	uint64_t dropped;        /* octets read since the refusal */

@@ -4,6 +4,8 @@
 #include "core/mem.h"
 #include "relay/smtpd/smtpd_role.h"
 
+#include <unistd.h>
+
 /* ---- start and stop ---- */
 
 static void on_drained(void *ctx)
@@ -22,6 +24,13 @@ static void on_drain_timer(void *ctx)
 		smtpd_session_expire(CONTAINER_OF(n, struct smtpd_conn, node)->session);
 }
 
+/* limit.connections is for all smtpd together; each takes an equal share of it, since they do not know each other. */
+static uint64_t connections_share(const struct conf *c)
+{
+	long cores = c->process.smtpd ? (long)c->process.smtpd : sysconf(_SC_NPROCESSORS_ONLN);
+	return MAX(c->limit.connections / (uint64_t)MAX(cores, 1), 1);
+}
+
 static enum err start(const struct role_env *env, void **ret_self, struct diag *d)
 {
 	struct smtpd *s = NEW(struct smtpd);
@@ -30,6 +39,7 @@ static enum err start(const struct role_env *env, void **ret_self, struct diag *
 	s->env = *env;
 	s->conf = env->conf;
 	conf_ref(s->conf);
+	s->connections_max = connections_share(s->conf);
 	list_init(&s->listeners);
 	list_init(&s->conns);
 	map_init(&s->networks, smtpd_share_eq);
@@ -141,6 +151,7 @@ static void config(void *self, struct conf *newer, uint64_t epoch)
 	conf_ref(newer);
 	conf_unref(d->conf);
 	d->conf = newer;
+	d->connections_max = connections_share(newer);
 	close_listeners(d);
 }
 

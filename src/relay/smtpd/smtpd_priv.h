@@ -130,6 +130,7 @@ struct smtpd {
 	struct conf *conf; /* a reference: the newest */
 	struct tls_server *tls;
 	struct list listeners, conns;
+	uint64_t connections_max;     /* this process's share of limit.connections */
 	struct map networks, servers; /* struct smtpd_share */
 	struct smtpd_queue_link queue;
 	struct smtpd_auth_link auth;
