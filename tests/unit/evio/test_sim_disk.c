@@ -288,7 +288,9 @@ static void test_cut_stops_everything_at_its_operation(void **state)
 	assert_int_equal(f->disk.ops->open(f->disk.self, "a", O_RDONLY, 0), -EIO);
 	sim_disk_reboot(f->sd, 3);
 	assert_int_equal(f->disk.ops->pread(f->disk.self, fd, &c, 1, 0), -EBADF);
-	assert_true(exists(f, "a"));
+	/* Nor does the old number come to mean another file. */
+	assert_int_not_equal(must_open(f, "a", O_RDONLY), fd);
+	assert_int_equal(f->disk.ops->pread(f->disk.self, fd, &c, 1, 0), -EBADF);
 }
 
 static void test_cut_sync_made_nothing_durable(void **state)
@@ -350,10 +352,12 @@ static void test_capacity(void **state)
 	assert_int_equal(st.allocated, 3 * 4096);
 	assert_int_equal(put(&f, fd, "x", 1, 4 * 4096), 1);
 	assert_int_equal(put(&f, fd, "x", 1, 5 * 4096), -ENOSPC);
-	/* Unlinked and closed, its space comes back once the directory is synced. */
+	/* Its space comes back once its name is durably gone and the last descriptor closed. */
 	assert_int_equal(f.disk.ops->unlink(f.disk.self, "a"), 0);
-	assert_int_equal(f.disk.ops->close(f.disk.self, fd), 0);
 	must_sync_dir(&f, ".");
+	assert_int_equal(f.disk.ops->space(f.disk.self, &free_octets, &total), 0);
+	assert_int_equal(free_octets, 0);
+	assert_int_equal(f.disk.ops->close(f.disk.self, fd), 0);
 	assert_int_equal(f.disk.ops->space(f.disk.self, &free_octets, &total), 0);
 	assert_int_equal(free_octets, 4 * 4096);
 	sim_disk_free(sd);

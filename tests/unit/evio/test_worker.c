@@ -21,7 +21,7 @@ struct fixture {
 	bool simulated;
 	unsigned ran[JOBS], done[JOBS]; /* order of numbers */
 	unsigned nran, ndone;
-	bool wrong_thread, signals_open;
+	bool run_on_loop, done_elsewhere, signals_open; /* each written by one thread only */
 	pthread_t loop_thread;
 	unsigned resubmits;
 };
@@ -38,7 +38,7 @@ static void run(struct job *j)
 	sigset_t blocked;
 
 	if (!n->f->simulated) {
-		n->f->wrong_thread |= pthread_equal(pthread_self(), n->f->loop_thread) != 0;
+		n->f->run_on_loop |= pthread_equal(pthread_self(), n->f->loop_thread) != 0;
 		pthread_sigmask(SIG_SETMASK, NULL, &blocked);
 		n->f->signals_open |= !sigismember(&blocked, SIGTERM);
 	}
@@ -49,7 +49,7 @@ static void done(struct job *j)
 {
 	struct numbered *n = CONTAINER_OF(j, struct numbered, job);
 
-	n->f->wrong_thread |= !pthread_equal(pthread_self(), n->f->loop_thread);
+	n->f->done_elsewhere |= !pthread_equal(pthread_self(), n->f->loop_thread);
 	n->f->done[n->f->ndone++] = n->number;
 	if (n->f->ndone == JOBS)
 		loop_stop(n->f->loop);
@@ -69,7 +69,8 @@ static void setup(struct fixture *f, bool simulated)
 
 static void check_order(const struct fixture *f, unsigned n)
 {
-	assert_false(f->wrong_thread);
+	assert_false(f->run_on_loop);
+	assert_false(f->done_elsewhere);
 	assert_false(f->signals_open);
 	assert_int_equal(f->nran, n);
 	assert_int_equal(f->ndone, n);
