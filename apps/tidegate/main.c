@@ -1,4 +1,4 @@
-/* tidegate: the command line of the relay. Options and the table of commands; the work is in the other files. */
+/* tidegate: the command line of the relay. Options and the table of commands; the work is in other files. */
 #include "core/buf.h"
 #include "tidegate/cli.h"
 

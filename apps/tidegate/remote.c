@@ -38,8 +38,8 @@ static struct render_options options_of(const struct cli *c)
 
 /* --- where ------------------------------------------------------------------------------------------------ */
 
-/* From --socket, else from the configuration, else the default of the schema. A configuration that cannot be read
- * counts only if it was named. */
+/* From --socket, else from the configuration, else the default of the schema. A configuration that cannot be
+ * read counts only if it was named. */
 static enum err find_socket(const struct cli *c, struct buf *path, struct diag *d)
 {
 	const char *file = c->config ? c->config : CLI_CONFIG;

@@ -1,8 +1,8 @@
 /* From text to struct conf: source.c cleans the text, libconfuse finds keys, values and sections in it, the
  * schema says what they mean, check.c looks at them together.
  *
- * All options are declared as strings to libconfuse, so that types, ranges and messages are those of the schema.
- * Values are checked by a callback while libconfuse still knows the line, and stored when all is read.
+ * All options are declared as strings to libconfuse, so that types, ranges and messages are those of the
+ * schema. Values are checked by a callback while libconfuse still knows the line, and stored when all is read.
  */
 #include "conf/conf.h"
 
@@ -20,8 +20,8 @@
 #define ORIGINS_MAX (4u * 1024 * 1024)
 
 /* libconfuse has no place for a caller's context and forgets where a value stood. Its options carry a default
- * that is not used under CFGF_NODEFAULT; there we keep the reader (number) and the line of the value (fpnumber).
- */
+ * that is not used under CFGF_NODEFAULT; there we keep the reader (number) and the line of the value
+ * (fpnumber). */
 struct reader {
 	struct conf_source source;
 	struct buf origins; /* struct conf_origin, file names still borrowed from the source */

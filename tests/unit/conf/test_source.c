@@ -174,6 +174,7 @@ static void refused_top(const char *top, enum err code, const char *words)
 	write_file("top", top);
 	assert_int_equal(read_top(&s, &d), code);
 	assert_string_equal(d.text, buf_cstr(&wanted));
+	assert_true(s.nfiles <= CONF_INCLUDE_DEPTH);
 	buf_done(&wanted);
 	conf_source_done(&s);
 }

@@ -211,6 +211,23 @@ static void test_malformed(void **state)
 	assert_int_equal(decode_raw(RAW("\5\0\0\0\1\1\1\0\0"), CTL_FRAME_MAX, &d), ERR_CORRUPT);
 }
 
+/* All of them well formed. */
+static void too_many_fields(void)
+{
+	struct diag d = {0};
+	struct buf b;
+
+	buf_init(&b, CTL_FRAME_MAX);
+	buf_add_u32(&b, 6 + 3 * (CTL_FIELDS_MAX + 1));
+	buf_add_mem(&b, "\1\1\1\0", 4);
+	buf_add_u16(&b, CTL_FIELDS_MAX + 1);
+	for (unsigned i = 0; i <= CTL_FIELDS_MAX; i++)
+		buf_add_mem(&b, "\1n\0", 3);
+	assert_int_equal(decode_raw(b.data, b.len, CTL_FRAME_MAX, &d), ERR_CORRUPT);
+	assert_string_equal(d.text, "control protocol: too many fields");
+	buf_done(&b);
+}
+
 static void test_malformed_fields(void **state)
 {
 	struct diag d = {0};
@@ -230,6 +247,7 @@ static void test_malformed_fields(void **state)
 	/* more fields than there are, and than there may be */
 	assert_int_equal(decode_raw(RAW("\6\0\0\0\1\1\1\0\1\0"), CTL_FRAME_MAX, &d), ERR_CORRUPT);
 	assert_int_equal(decode_raw(RAW("\6\0\0\0\1\1\1\0\xff\0"), CTL_FRAME_MAX, &d), ERR_CORRUPT);
+	too_many_fields();
 	/* an END with a positive status */
 	assert_int_equal(decode_raw(RAW("\x0c\0\0\0\1\3\1\0\0\0\0\0\0\0\0\0"), CTL_FRAME_MAX, &d),
 			 ERR_CORRUPT);

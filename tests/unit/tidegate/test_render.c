@@ -11,8 +11,8 @@ static void shown(const struct render *r, const char *words)
 	buf_done(&b);
 }
 
-/* Columns are as wide as their widest cell on the screen: wide characters count two, accents one, escapes what they
- * take. Columns without any value are left out. */
+/* Columns are as wide as their widest cell on the screen: wide characters count two, accents one, escapes what
+ * they take. Columns without any value are left out. */
 static void test_table(void **state)
 {
 	struct render r = rendering(CTL_QUEUE_LIST);
