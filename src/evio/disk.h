@@ -50,6 +50,7 @@ struct disk_ops {
 struct disk {
 	const struct disk_ops *ops;
 	void *self;
+	bool snapshots; /* reopen_readonly shows the content of that moment only (simulated) */
 };
 
 /* The real disk below dirfd, which the disk owns from here. */

@@ -504,7 +504,7 @@ static const struct disk_ops sim_ops = {
 
 struct disk sim_disk_disk(struct sim_disk *sd)
 {
-	return (struct disk){.ops = &sim_ops, .self = sd};
+	return (struct disk){.ops = &sim_ops, .self = sd, .snapshots = true};
 }
 
 /* ---- the tester's side ---- */

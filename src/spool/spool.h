@@ -121,7 +121,8 @@ void spool_batch_commit(struct spool_batch *b, spool_done_fn *done, void *ctx);
 /* Content on loan: a kernel descriptor open for reading only. It pins its segment until spool_unlend. */
 struct spool_loan {
 	uint64_t segment; /* loans with the same number share fd: a borrower needs it once */
-	int fd;           /* owned by the spool */
+	uint64_t message;
+	int fd; /* owned by the spool */
 	uint64_t offset, length;
 };
 MUST_CHECK enum err spool_lend(struct spool *sp, uint64_t id, struct spool_loan *ret, struct diag *d);
