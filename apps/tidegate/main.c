@@ -92,7 +92,7 @@ enum cli_exit cli_help(const struct cli *c)
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
 		buf_clear(&usage);
 		add_usage(&commands[i], &usage);
-		buf_printf(&out, "  %-20s%s\n", buf_cstr(&usage), commands[i].help);
+		buf_printf(&out, "  %-22s%s\n", buf_cstr(&usage), commands[i].help);
 	}
 	buf_add_str(&out, options_help);
 	return cli_print(buf_slice(&out)) ? CLI_OK : CLI_FAILED;
