@@ -521,7 +521,8 @@ void sim_disk_cut_at(struct sim_disk *sd, uint64_t op)
 
 void sim_disk_reboot(struct sim_disk *sd, uint64_t seed)
 {
-	struct sim_rng mixed = sd->rng; /* tests give a disk and its reboot the same seed: they must not cancel out */
+	struct sim_rng mixed =
+		sd->rng; /* tests give a disk and its reboot the same seed: they must not cancel out */
 
 	pthread_mutex_lock(&sd->lock);
 	memset(sd->files, 0, sizeof(sd->files));

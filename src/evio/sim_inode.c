@@ -105,24 +105,31 @@ int sim_inode_reserve(struct sim_store *st, struct sim_inode *in, uint64_t offse
 	return r;
 }
 
-/* Marks the sectors that [from, from + n) of a page touches. */
-static void mark_dirty(struct sim_page *pg, size_t from, size_t n)
+/* Marks the sectors that [from, from + n) of page `index` touches. */
+static void mark_dirty(struct sim_inode *in, size_t index, size_t from, size_t n)
 {
+	struct sim_page *pg = in->slots[index].page;
+	bool none = in->dirty_from == in->dirty_end;
+
+	in->dirty_from = none ? index : MIN(in->dirty_from, index);
+	in->dirty_end = none ? index + 1 : MAX(in->dirty_end, index + 1);
 	for (size_t s = from / SIM_SECTOR; s * SIM_SECTOR < from + n; s++) {
 		pg->dirty |= (uint8_t)(1U << s);
 		pg->lost &= (uint8_t) ~(1U << s);
 	}
 }
 
-static int write_page(struct sim_slot *s, const void *p, size_t from, size_t n)
+static int write_page(struct sim_inode *in, size_t index, const void *p, size_t from, size_t n)
 {
+	struct sim_slot *s = &in->slots[index];
+
 	if (!s->page) {
 		s->page = NEW(struct sim_page);
 		if (!s->page)
 			return -ENOMEM;
 	}
 	memcpy(s->page->now + from, p, n);
-	mark_dirty(s->page, from, n);
+	mark_dirty(in, index, from, n);
 	return 0;
 }
 
@@ -138,7 +145,7 @@ int sim_inode_write(struct sim_store *st, struct sim_inode *in, const void *p, s
 	while (r == 0 && n > 0) {
 		size_t in_page = (size_t)(offset % SIM_PAGE), part = MIN(n, SIM_PAGE - in_page);
 
-		r = write_page(&in->slots[offset / SIM_PAGE], from, in_page, part);
+		r = write_page(in, (size_t)(offset / SIM_PAGE), from, in_page, part);
 		from += part;
 		n -= part;
 		offset += part;
@@ -179,7 +186,7 @@ static void zero_tail(struct sim_inode *in, uint64_t size)
 	if (in_page == 0 || !pg)
 		return;
 	memset(pg->now + in_page, 0, SIM_PAGE - in_page);
-	mark_dirty(pg, in_page, SIM_PAGE - in_page);
+	mark_dirty(in, (size_t)(size / SIM_PAGE), in_page, SIM_PAGE - in_page);
 }
 
 int sim_inode_truncate(struct sim_store *st, struct sim_inode *in, uint64_t size)
@@ -191,13 +198,13 @@ int sim_inode_truncate(struct sim_store *st, struct sim_inode *in, uint64_t size
 	if (size < in->size_now) {
 		zero_tail(in, size);
 		/* Whole pages behind it stay until the new size is durable: power loss may bring them back. */
-		for (uint64_t i = (size + SIM_PAGE - 1) / SIM_PAGE; i < in->slot_count; i++) {
+		for (size_t i = (size_t)((size + SIM_PAGE - 1) / SIM_PAGE); i < in->slot_count; i++) {
 			struct sim_page *pg = in->slots[i].page;
 
 			if (!pg)
 				continue;
 			memset(pg->now, 0, SIM_PAGE);
-			mark_dirty(pg, 0, SIM_PAGE);
+			mark_dirty(in, i, 0, SIM_PAGE);
 		}
 	}
 	in->size_now = size;
@@ -205,17 +212,26 @@ int sim_inode_truncate(struct sim_store *st, struct sim_inode *in, uint64_t size
 	return 0;
 }
 
+static void sync_page(struct sim_page *pg)
+{
+	for (size_t s = 0; s < SIM_PAGE_SECTORS; s++)
+		if ((pg->dirty & ~pg->lost) & (1U << s))
+			memcpy(pg->disk + s * SIM_SECTOR, pg->now + s * SIM_SECTOR, SIM_SECTOR);
+	pg->dirty = pg->lost;
+}
+
 void sim_inode_sync(struct sim_store *st, struct sim_inode *in)
 {
-	for (size_t i = 0; i < in->slot_count; i++) {
-		struct sim_page *pg = in->slots[i].page;
+	bool lost = false;
 
-		for (size_t s = 0; pg && s < SIM_PAGE_SECTORS; s++)
-			if ((pg->dirty & ~pg->lost) & (1U << s))
-				memcpy(pg->disk + s * SIM_SECTOR, pg->now + s * SIM_SECTOR, SIM_SECTOR);
-		if (pg)
-			pg->dirty = pg->lost;
+	for (size_t i = in->dirty_from; i < in->dirty_end; i++) {
+		if (!in->slots[i].page)
+			continue;
+		sync_page(in->slots[i].page);
+		lost |= in->slots[i].page->lost != 0;
 	}
+	if (!lost)
+		in->dirty_from = in->dirty_end = 0;
 	if (in->size_lost)
 		return;
 	in->size_disk = in->size_now;
@@ -224,7 +240,7 @@ void sim_inode_sync(struct sim_store *st, struct sim_inode *in)
 
 void sim_inode_lose(struct sim_inode *in)
 {
-	for (size_t i = 0; i < in->slot_count; i++)
+	for (size_t i = in->dirty_from; i < in->dirty_end; i++)
 		if (in->slots[i].page)
 			in->slots[i].page->lost = in->slots[i].page->dirty;
 	in->size_lost = in->size_now != in->size_disk;

@@ -45,6 +45,7 @@ struct sim_inode {
 	uint64_t mtime;         /* operation number of the last write */
 	struct sim_slot *slots; /* owned; file */
 	size_t slot_count;
+	size_t dirty_from, dirty_end; /* only slots in [from, end) have dirty sectors */
 	uint64_t size_now, size_disk;
 	bool size_lost;
 	struct list entries; /* struct sim_entry; directory */

@@ -151,6 +151,7 @@ static void test_synced_write_always_stays(void **state)
 		int fd = durable_file(f, "a");
 
 		must_put(f, fd, 'b', SECTOR, 0);
+		must_put(f, fd, 'b', SECTOR, 80 * SECTOR); /* far behind it, in the same sync */
 		must_sync(f, fd);
 		/* Neighbours that are not synced must not harm it. */
 		must_put(f, fd, 'c', SECTOR, SECTOR);
