@@ -5,7 +5,7 @@
  * there
  *
  * The parent hands a request on like this: in on_request, if ctl_verb_info(verb)->owner is another process,
- *     fd = ctl_conn_release(c); ipc_send(child, TYPE, raw, &fd, 1); base_close(&fd);
+ *     copy raw; fd = ctl_conn_release(c); ipc_send(child, TYPE, copy, &fd, 1); base_close(&fd);
  * and the child calls ctl_server_adopt(srv, fd, raw), whose on_request then finds the same request.
  *
  * Invariants:

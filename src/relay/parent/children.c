@@ -41,7 +41,7 @@ static void log_child(struct child *c, enum log_level level, const char *event, 
 
 /* ---- orders ---- */
 
-static enum err send(struct child *c, enum wire_type type, const struct buf *payload, int fd)
+static enum err child_send(struct child *c, enum wire_type type, const struct buf *payload, int fd)
 {
 	if (!c->channel || (payload && payload->failed))
 		return ERR_CLOSED;
@@ -53,7 +53,7 @@ static enum err send_config(struct child *c)
 	CLEANUP(buf_done) struct buf out;
 	buf_init(&out, IPC_PAYLOAD_MAX);
 	wire_config_encode(&(struct wire_config){.epoch = c->parent->res.epoch}, &out);
-	return send(c, WIRE_CONFIG, &out, c->parent->res.conf_fd);
+	return child_send(c, WIRE_CONFIG, &out, c->parent->res.conf_fd);
 }
 
 static enum err send_log(struct child *c)
@@ -74,7 +74,7 @@ static enum err send_log(struct child *c)
 	CLEANUP(buf_done) struct buf out;
 	buf_init(&out, IPC_PAYLOAD_MAX);
 	wire_log_encode(&(struct wire_log){.sink = sinks[cl->sink], .level = levels[cl->level]}, &out);
-	return fd < 0 ? ERR_IO : send(c, WIRE_LOG, &out, fd);
+	return fd < 0 ? ERR_IO : child_send(c, WIRE_LOG, &out, fd);
 }
 
 static enum err send_dir(struct child *c)
@@ -90,7 +90,7 @@ static enum err send_dir(struct child *c)
 			return ERR_IO;
 	}
 	wire_dir_encode(&(struct wire_dir){.path = buf_slice(&path)}, &out);
-	return send(c, WIRE_DIR, &out, fd);
+	return child_send(c, WIRE_DIR, &out, fd);
 }
 
 static enum err send_secrets(struct child *c)
@@ -105,7 +105,7 @@ static enum err send_secrets(struct child *c)
 						   .key_len = (uint32_t)r->key.len,
 						   .ticket_len = sizeof(c->parent->ticket_key)},
 			    &out);
-	return send(c, WIRE_SECRETS, &out, r->secrets_fd);
+	return child_send(c, WIRE_SECRETS, &out, r->secrets_fd);
 }
 
 static enum err send_listeners(struct child *c)
@@ -117,7 +117,7 @@ static enum err send_listeners(struct child *c)
 		buf_init(&out, IPC_PAYLOAD_MAX);
 		wire_listener_encode(
 			&(struct wire_listener){.epoch = r->epoch, .listener = r->bound[i].listener}, &out);
-		e = send(c, WIRE_LISTENER, &out, r->bound[i].fd);
+		e = child_send(c, WIRE_LISTENER, &out, r->bound[i].fd);
 	}
 	return e;
 }
@@ -127,7 +127,7 @@ static enum err send_peer(struct child *to, const struct child *about, int fd)
 	CLEANUP(buf_done) struct buf out;
 	buf_init(&out, IPC_PAYLOAD_MAX);
 	wire_peer_encode(&(struct wire_peer){.role = about->role, .slot = about->slot}, &out);
-	return send(to, WIRE_PEER, &out, fd);
+	return child_send(to, WIRE_PEER, &out, fd);
 }
 
 static bool linked(enum wire_role a, enum wire_role b)
@@ -239,7 +239,7 @@ static enum err give_orders(struct child *c, struct diag *d)
 	if (!e)
 		e = connect_peers(c, d);
 	if (!e)
-		e = send(c, WIRE_GO, NULL, -1);
+		e = child_send(c, WIRE_GO, NULL, -1);
 	return e ? diag_set(d, e, "first orders") : ERR_OK;
 }
 
@@ -298,7 +298,7 @@ static void on_death(struct child *c, int status)
 {
 	struct parent *p = c->parent;
 	bool stopping = p->state == PARENT_STOPPING;
-	char how[64];
+	char *how = c->last_exit;
 
 	describe_end(status, how);
 	log_child(c, stopping && status == 0 ? LOG_INFO : LOG_ERROR, "process.ended", "how", how);
@@ -370,8 +370,8 @@ void children_drain(struct parent *p)
 		if (!c->pid || c->state == CHILD_DRAINING || drain_stage(c->role) != stage)
 			continue;
 		c->state = CHILD_DRAINING;
-		if (send(c, WIRE_DRAIN, NULL, -1) != ERR_OK)
-			kill(c->pid, SIGTERM);
+		if (child_send(c, WIRE_DRAIN, NULL, -1) != ERR_OK)
+			kill(c->pid, SIGKILL);
 	}
 }
 

@@ -148,7 +148,8 @@ static void on_signal(void *ctx, int signo)
 		children_reap(p);
 		break;
 	case SIGHUP:
-		(void)parent_reload(p, &d); /* logged there */
+		if (parent_reload(p, &d) != ERR_OK)
+			return; /* logged there; the old configuration goes on */
 		break;
 	case SIGUSR1:
 		reopen_logs(p);

@@ -36,6 +36,7 @@ struct child {
 	bool silent;       /* reported as silent */
 	struct buf beat;   /* last HEARTBEAT payload */
 	char missing[256]; /* what its jail lacks */
+	char last_exit[64]; /* how the one before ended */
 };
 
 struct bound {

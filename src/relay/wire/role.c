@@ -330,8 +330,10 @@ int role_run(const struct role_ops *ops, uint32_t slot)
 	snprintf(r.name, sizeof(r.name), "%s.%u", wire_role_name(ops->role), slot);
 	buf_init(&r.ca, CA_FILE_MAX);
 	signal(SIGPIPE, SIG_IGN);
-	/* The terminal's Ctrl-C reaches the whole group; the parent alone decides what it means. */
+	/* A terminal's Ctrl-C or a service manager's SIGTERM reaches every process; the parent alone decides in which
+	 * order they finish. */
 	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	if (loop_epoll_new(&r.env.loop, &d) != ERR_OK) {
 		fprintf(stderr, "tidegated: %s: %s\n", r.name, d.text);

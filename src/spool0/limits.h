@@ -1,0 +1,30 @@
+/* Named limits of the spool. */
+#pragma once
+
+#define SPOOL_SEGMENT_DEFAULT (64ull << 20)
+#define SPOOL_SEGMENT_MIN     (64ull << 10)
+#define SPOOL_SEGMENT_MAX                                                                                    \
+	(8ull << 30) /* offsets are kept in units of 8 octets in 32 bits, with room for growth */
+#define SPOOL_LARGE_DEFAULT    (256ull << 10)
+#define SPOOL_LARGE_MAX        (8ull << 20) /* content above always goes to a file of its own */
+#define SPOOL_RESERVE_DEFAULT  (64ull << 20)
+#define SPOOL_RECIPIENTS_MAX   10000u        /* of one message */
+#define SPOOL_PAYLOAD_MAX      (2u << 20)    /* octets of an envelope, edits, verdict or result payload */
+#define SPOOL_CONTENT_MAX      (4ull << 30)  /* octets of one content */
+#define SPOOL_BATCH_MESSAGES   1024u         /* messages in one batch */
+#define SPOOL_BATCH_MAX        (32u << 20)   /* octets of a batch without its messages */
+#define SPOOL_GROUP_MAX        (8u << 20)    /* octets after which a group takes no further batch */
+#define SPOOL_PENDING_MAX      (256u << 20)  /* octets of content in memory; above: ERR_LIMIT */
+#define SPOOL_CHUNK            8192u         /* content is taken in pieces of this size */
+#define SPOOL_CHUNKS_KEPT      1024u         /* free pieces kept for reuse */
+#define SPOOL_LARGE_AHEAD      (4u << 20)    /* octets of one large message in memory before ERR_AGAIN */
+#define SPOOL_CACHE_MAX        (32u << 20)   /* octets of envelopes and edits kept for spool_read */
+#define SPOOL_RECORD_MAX       (40ull << 20) /* octets of one record that recovery believes in */
+#define SPOOL_CHECKPOINT_MAX   (3ull << 30)  /* octets of a checkpoint */
+#define SPOOL_CHECKPOINT_CHAIN 64u           /* checkpoints that build on each other */
+#define SPOOL_SCAN_WINDOW      (1u << 20)    /* octets read ahead while records are looked through */
+#define SPOOL_WALK_OCTETS      (4u << 20)    /* octets of items brought to the loop at a time */
+#define SPOOL_RETRY_MS         1000u         /* a broken disk is tried again after this time */
+#define SPOOL_TICK_MS          5000u /* free space, retention and compaction are looked at this often */
+#define SPOOL_OPEN_FILES       128u  /* descriptors for loans kept open while nobody borrows them */
+#define SPOOL_LIVE_SLICE       256u  /* messages shown per turn while opening */
