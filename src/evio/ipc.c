@@ -40,10 +40,12 @@ struct ipc {
 	unsigned busy;
 };
 
-static void close_fds(int *fds, unsigned n)
+/* By the back end: a simulated channel carries descriptors of both kinds. */
+static void close_fds(struct loop *l, int *fds, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		base_close(&fds[i]);
+		if (fds[i] >= 0)
+			l->ops->close(l, fds[i]);
 }
 
 /* ---- memory and closing ---- */
@@ -82,10 +84,10 @@ static void shut(struct ipc *c)
 		list_remove(&c->loop->ipc_blocked, &c->blocked);
 	for (struct list_node *n; (n = list_pop(&c->passing));) {
 		struct passing *p = CONTAINER_OF(n, struct passing, node);
-		close_fds(p->fds, p->nfds);
+		close_fds(c->loop, p->fds, p->nfds);
 		mem_free(p);
 	}
-	close_fds(c->fds, c->nfds);
+	close_fds(c->loop, c->fds, c->nfds);
 	c->nfds = 0;
 }
 
@@ -155,7 +157,7 @@ static bool flush(struct ipc *c)
 		}
 		if (p) {
 			list_remove(&c->passing, &p->node);
-			close_fds(p->fds, p->nfds);
+			close_fds(c->loop, p->fds, p->nfds);
 			mem_free(p);
 		}
 		c->sent += (size_t)n;
@@ -190,7 +192,7 @@ static enum err pass(struct ipc *c, const int *fds, unsigned nfds)
 	for (; p->nfds < nfds; p->nfds++) {
 		p->fds[p->nfds] = c->loop->ops->dup(c->loop, fds[p->nfds]);
 		if (p->fds[p->nfds] < 0) {
-			close_fds(p->fds, p->nfds);
+			close_fds(c->loop, p->fds, p->nfds);
 			mem_free(p);
 			return ERR_LIMIT;
 		}
@@ -267,9 +269,10 @@ static size_t one_frame(struct ipc *c, struct slice in, bool *lives)
 		fail(c, ERR_CORRUPT, "frame without its descriptors");
 		return 0;
 	}
+	struct loop *l = c->loop;
 	take_fds(c, &f);
 	*lives = CALL(c, c->ev->on_frame(c->ctx, &f));
-	close_fds(f.fds, f.nfds);
+	close_fds(l, f.fds, f.nfds);
 	return HEADER + len;
 }
 
@@ -308,7 +311,7 @@ static bool receive(struct ipc *c)
 	if (n == -EAGAIN)
 		return true;
 	if (nfds > IPC_FDS_QUEUED_MAX - c->nfds) {
-		close_fds(fds, nfds);
+		close_fds(c->loop, fds, nfds);
 		fail(c, ERR_CORRUPT, "too many descriptors");
 		return true;
 	}

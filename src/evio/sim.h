@@ -2,7 +2,12 @@
  * that can be cut.
  *
  * One simulated loop carries a whole relay in one process: everything that takes a struct loop runs on it
- * unchanged. Time passes only when nothing is left to do. The same seed gives the same run, octet for octet.
+ * unchanged. Time passes only when nothing is left to do. The same seed gives the same run, octet for octet. A turn
+ * without a limit when nothing can ever happen (no timer, nothing under way) fails loop_run instead of hanging.
+ *
+ * Descriptors that the kernel made can be passed over channels and closed, but not waited for. TLS is the real OpenSSL
+ * over the simulated connections: certificates are checked against the real clock, and the octets of its records
+ * differ from run to run, though not what they carry and not when it arrives.
  */
 #pragma once
 
@@ -21,12 +26,16 @@ MUST_CHECK enum err loop_sim_new(const struct sim_options *o, struct loop **ret,
 void sim_jump_wall(struct loop *l, int64_t by_ms); /* the system clock is set, either way */
 void sim_signal(struct loop *l, int signo);
 void sim_set_worker_delay(struct loop *l, uint64_t ms); /* every job takes this long from now on */
+/* At most n simulated descriptors may be open; more give EMFILE as the kernel does. */
+void sim_set_fds_max(struct loop *l, size_t n);
 /* Runs turns until fn gives true or `limit_ms` of virtual time passed. Returns what fn gave last. */
 bool sim_run_until(struct loop *l, bool (*fn)(void *ctx), void *ctx, uint64_t limit_ms);
 void sim_run_for(struct loop *l, uint64_t ms);
 
 /* The network: stream_connect reaches what net_listen bound on the same loop; an address that nobody bound
- * refuses at once, one given here never answers. net_listen works unchanged. */
+ * refuses at once. net_listen works unchanged. What is written arrives 1 ms later, over a pair (ipc_pair) at once.
+ * An address given here never answers, with port 0 none of its ports; what is under way to or from it waits until
+ * it is taken back, connections that are being made too. */
 void sim_blackhole(struct loop *l, const struct net_addr *a, bool on);
 
 /* The disk. Sector 512 octets. Writes go to a volatile cache; fdatasync and fsync_dir make them durable. */
