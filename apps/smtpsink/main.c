@@ -197,9 +197,7 @@ static enum err load_file(const char *path, struct buf *out, struct diag *d)
 
 static enum err load_tls(const struct arguments *a, struct tls_server **ret, struct diag *d)
 {
-	CLEANUP(buf_done) struct buf cert, key;
-	buf_init(&cert, 1 << 20);
-	buf_init(&key, 1 << 20);
+	CLEANUP(buf_done) struct buf cert = {.max = 1 << 20}, key = {.max = 1 << 20};
 	if (!a->cert)
 		return ERR_OK;
 	tls_library_init();

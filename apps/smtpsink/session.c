@@ -32,7 +32,7 @@ static uint32_t roll(struct session *s)
 
 static void reply(struct session *s, struct slice line)
 {
-	struct iovec iov[2] = {{(void *)line.ptr, line.len}, {"\r\n", 2}};
+	struct iovec iov[2] = {{(void *)line.ptr, line.len}, {(void *)"\r\n", 2}};
 	if (line.len && line.ptr[0] != '2' && line.ptr[0] != '3')
 		s->sink->n.refused++;
 	(void)stream_writev(s->stream, iov,
@@ -267,6 +267,7 @@ static void print_digest(struct session *s)
 	struct slice c = buf_slice(&s->content);
 	printf("%016llx %zu <%.*s>\n", (unsigned long long)XXH3_64bits(c.ptr ? c.ptr : "", c.len), c.len,
 	       SLICE_ARG(buf_slice(&s->env.sender)));
+	fflush(stdout); /* who reads a pipe wants it now */
 }
 
 static void message_done(struct session *s)
