@@ -227,10 +227,10 @@ static enum err set(struct ub_ctx *ub, const char *name, const char *value, stru
 static enum err add_forwarder(struct ub_ctx *ub, struct slice text, struct diag *d)
 {
 	struct net_addr a;
-	CLEANUP(buf_done) struct buf z;
 	enum err e = net_addr_parse(text, DNS_PORT, &a, d);
 	if (e)
 		return e;
+	CLEANUP(buf_done) struct buf z;
 	buf_init(&z, 128);
 	net_addr_format_ip(&a, &z);
 	buf_printf(&z, "@%u", net_addr_port(&a));
@@ -256,9 +256,20 @@ static enum err add_anchors(struct ub_ctx *ub, struct slice text, struct diag *d
 	return e;
 }
 
+/* Touching local zones makes the library read all options now, so that a bad one is an error of the start and not of the
+ * first question. libunbound denies "test." by itself (RFC 6761 6.2); a forwarder may well have such zones. */
+static enum err finalize(struct ub_ctx *ub, bool forwarding, struct diag *d)
+{
+	const char *zone = forwarding ? "test." : "no-such-zone.invalid.";
+	return check(ub_ctx_zone_remove(ub, zone), "options", d);
+}
+
 static enum err configure(struct ub_ctx *ub, const struct resolver_options *o, struct diag *d)
 {
-	enum err e = check(ub_ctx_async(ub, 1), "threads", d);
+	/* It would write to standard error, in lines of its own form. */
+	enum err e = check(ub_ctx_debugout(ub, NULL), "log", d);
+	if (!e)
+		e = check(ub_ctx_async(ub, 1), "threads", d);
 	for (size_t i = 0; i < ARRAY_LEN(settings) && !e; i++)
 		e = set(ub, settings[i].name, settings[i].value, d);
 	if (!e && o->no_ipv6)
@@ -269,7 +280,7 @@ static enum err configure(struct ub_ctx *ub, const struct resolver_options *o, s
 		e = add_anchors(ub, o->trust_anchor, d);
 	for (size_t i = 0; i < o->forward_count && !e; i++)
 		e = add_forwarder(ub, o->forward[i], d);
-	return e;
+	return e ? e : finalize(ub, o->forward_count > 0, d);
 }
 
 enum err resolver_new(struct loop *l, const struct resolver_options *o, struct resolver **ret, struct diag *d)
