@@ -10,7 +10,7 @@ static void mark_cut(struct diag *d)
 }
 
 /* Formats at `at`; returns the new end. */
-static size_t put(struct diag *d, size_t at, const char *fmt, va_list ap)
+ATTR_PRINTF(3, 0) static size_t put(struct diag *d, size_t at, const char *fmt, va_list ap)
 {
 	int n = vsnprintf(d->text + at, sizeof(d->text) - at, fmt, ap);
 	if (n >= 0 && (size_t)n < sizeof(d->text) - at)

@@ -92,28 +92,18 @@ void format_header_put(const struct format_header *h, char out[FORMAT_RECORD_HEA
 	put_le(out + AT_SUMMED, h->summed, 4);
 }
 
-/* Chained: the digest of the header seeds that of the payload, piece by piece as one stream. */
-static uint64_t sum_of(const char *header, uint64_t seed, const struct slice *pieces, size_t n)
+/* Chained: the digest of the header seeds that of the payload; the checksum's own field stands between them. */
+static uint64_t sum_of(const char *record, uint64_t summed, uint64_t seed)
 {
-	uint64_t key = XXH3_64bits_withSeed(header, AT_SUM, seed);
-	XXH3_state_t st;
-	if (n == 0)
-		return XXH3_64bits_withSeed("", 0, key);
-	if (n == 1)
-		return XXH3_64bits_withSeed(pieces[0].ptr, pieces[0].len, key);
-	XXH3_INITSTATE(&st);
-	XXH3_64bits_reset_withSeed(&st, key);
-	for (size_t i = 0; i < n; i++)
-		XXH3_64bits_update(&st, pieces[i].ptr, pieces[i].len);
-	return XXH3_64bits_digest(&st);
+	uint64_t key = XXH3_64bits_withSeed(record, AT_SUM, seed);
+	return XXH3_64bits_withSeed(record + FORMAT_RECORD_HEADER, summed, key);
 }
 
-void format_place(char header[FORMAT_RECORD_HEADER], uint64_t offset, uint64_t seed,
-		  const struct slice *summed, size_t pieces)
+void format_place(char *record, uint64_t offset, uint64_t seed)
 {
 	ASSERT(offset % 8 == 0 && offset / 8 <= UINT32_MAX);
-	put_le(header + AT_OFFSET8, offset / 8, 4);
-	put_le(header + AT_SUM, sum_of(header, seed, summed, pieces), 8);
+	put_le(record + AT_OFFSET8, offset / 8, 4);
+	put_le(record + AT_SUM, sum_of(record, get_le(record + AT_SUMMED, 4), seed), 8);
 }
 
 void format_add(struct buf *out, enum format_type type, uint64_t id, struct slice payload)
@@ -131,8 +121,7 @@ void format_place_all(char *records, size_t n, uint64_t offset, uint64_t seed)
 {
 	for (size_t at = 0; at < n;) {
 		size_t len = get_le(records + at + AT_LENGTH, 4);
-		struct slice payload = slice_of(records + at + FORMAT_RECORD_HEADER, len);
-		format_place(records + at, offset + at, seed, &payload, 1);
+		format_place(records + at, offset + at, seed);
 		at += FORMAT_RECORD_HEADER + format_padded(len);
 	}
 }
@@ -171,9 +160,7 @@ enum err format_header_read(struct slice in, uint64_t offset, struct format_reco
 
 bool format_intact(const struct format_record *r, struct slice in, uint64_t seed)
 {
-	struct slice summed = slice_sub(in, FORMAT_RECORD_HEADER, r->summed);
-	return in.len >= FORMAT_RECORD_HEADER && summed.len == r->summed &&
-	       sum_of(in.ptr, seed, &summed, 1) == r->sum;
+	return in.len >= FORMAT_RECORD_HEADER + r->summed && sum_of(in.ptr, r->summed, seed) == r->sum;
 }
 
 bool format_next(struct slice *rest, struct format_record *ret, struct slice *ret_payload)

@@ -55,9 +55,8 @@ struct format_header {
 };
 void format_header_put(const struct format_header *h, char out[FORMAT_RECORD_HEADER]);
 
-/* Writes offset and checksum into a header. The summed part of the payload comes in up to three pieces. */
-void format_place(char header[FORMAT_RECORD_HEADER], uint64_t offset, uint64_t seed,
-		  const struct slice *summed, size_t pieces);
+/* Writes offset and checksum into a record: a header and, right behind it, the summed octets of the payload. */
+void format_place(char *record, uint64_t offset, uint64_t seed);
 
 /* A whole small record, placed later: header, payload, padding. */
 void format_add(struct buf *out, enum format_type type, uint64_t id, struct slice payload);

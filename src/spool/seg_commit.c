@@ -66,7 +66,7 @@ void seg_set_state(struct seg_spool *s, struct entry *e, uint32_t ordinal, uint8
 
 static uint64_t padded(uint64_t n)
 {
-	return FORMAT_RECORD_HEADER + ((n + 7) & ~7ull);
+	return SEGF_RECORD_HEADER + ((n + 7) & ~7ull);
 }
 
 static uint64_t op_size(const struct op *op)
@@ -74,7 +74,7 @@ static uint64_t op_size(const struct op *op)
 	const struct spool_write *w = op->write;
 	switch (op->kind) {
 	case OP_MESSAGE:
-		return padded(FORMAT_MESSAGE_HEADER + w->envelope.len + w->edits.len + op->payload.len +
+		return padded(SEGF_MESSAGE_HEADER + w->envelope.len + w->edits.len + op->payload.len +
 			      (w->large ? 0 : w->content.len));
 	case OP_RESULT:
 		return padded(8 + op->payload.len);
@@ -96,20 +96,20 @@ static uint64_t batch_size(const struct spool_batch *b)
 static void encode_message(struct group *g, struct op *op)
 {
 	struct spool_write *w = op->write;
-	struct format_message m = {.held = op->state,
-				   .large = w->large != NULL,
-				   .recipients = w->recipients,
-				   .time_ms = loop_wall(g->spool->spool.loop),
-				   .content_length = w->length,
-				   .content_sum = w->large ? seg_large_sum(w) : 0,
-				   .envelope = buf_slice(&w->envelope),
-				   .edits = buf_slice(&w->edits),
-				   .verdict = op->payload};
+	struct segf_message m = {.held = op->state,
+				 .large = w->large != NULL,
+				 .recipients = w->recipients,
+				 .time_ms = loop_wall(g->spool->spool.loop),
+				 .content_length = w->length,
+				 .content_sum = w->large ? seg_large_sum(w) : 0,
+				 .envelope = buf_slice(&w->envelope),
+				 .edits = buf_slice(&w->edits),
+				 .verdict = op->payload};
 	struct entry *e = op->entry;
 	size_t begun = g->data.len;
-	format_message_head(&m, &g->data);
+	segf_message_head(&m, &g->data);
 	e->segment = g->segment;
-	e->envelope_at = g->base + begun + FORMAT_MESSAGE_HEADER;
+	e->envelope_at = g->base + begun + SEGF_MESSAGE_HEADER;
 	e->envelope_len = (uint32_t)m.envelope.len;
 	e->edits_len = (uint32_t)m.edits.len;
 	e->content_at = g->base + g->data.len;
@@ -122,17 +122,17 @@ static void encode_message(struct group *g, struct op *op)
 
 static void encode_op(struct group *g, struct op *op)
 {
-	static const enum format_type types[] = {[OP_MESSAGE] = FORMAT_MESSAGE,
-						 [OP_RESULT] = FORMAT_RESULT,
-						 [OP_VERDICT] = FORMAT_VERDICT,
-						 [OP_HOLD] = FORMAT_HOLD};
-	size_t begun = format_begin(&g->data, types[op->kind], op->id);
+	static const enum segf_type types[] = {[OP_MESSAGE] = SEGF_MESSAGE,
+					       [OP_RESULT] = SEGF_RESULT,
+					       [OP_VERDICT] = SEGF_VERDICT,
+					       [OP_HOLD] = SEGF_HOLD};
+	size_t begun = segf_begin(&g->data, types[op->kind], op->id);
 	switch (op->kind) {
 	case OP_MESSAGE:
 		encode_message(g, op);
 		break;
 	case OP_RESULT:
-		format_result_add(&(struct format_result){op->ordinal, op->state, op->payload}, &g->data);
+		segf_result_add(&(struct segf_result){op->ordinal, op->state, op->payload}, &g->data);
 		break;
 	case OP_VERDICT:
 		buf_add(&g->data, op->payload);
@@ -141,7 +141,7 @@ static void encode_op(struct group *g, struct op *op)
 		buf_add_u8(&g->data, op->state);
 		break;
 	}
-	format_end(&g->data, begun, g->base, g->segment->seed);
+	segf_end(&g->data, begun, g->base, g->segment->seed);
 }
 
 /* False: no memory; the group is as it was. */
@@ -151,9 +151,9 @@ static bool encode_batch(struct group *g, struct spool_batch *b)
 	LIST_EACH_SAFE (&b->ops, n, tmp) {
 		encode_op(g, CONTAINER_OF(n, struct op, node));
 	}
-	size_t begun = format_begin(&g->data, FORMAT_COMMIT, b->ops.count);
+	size_t begun = segf_begin(&g->data, SEGF_COMMIT, b->ops.count);
 	buf_add_u64(&g->data, (uint64_t)loop_wall(g->spool->spool.loop));
-	format_end(&g->data, begun, g->base, g->segment->seed);
+	segf_end(&g->data, begun, g->base, g->segment->seed);
 	if (!g->data.failed)
 		return true;
 	g->data.failed = ERR_OK;
@@ -363,7 +363,7 @@ static struct group *collecting(struct seg_spool *s, uint64_t size)
 static bool place(struct seg_spool *s, struct spool_batch *b)
 {
 	uint64_t size = batch_size(b);
-	if (size > s->spool.o.segment_size - FORMAT_SEGMENT_HEADER) {
+	if (size > s->spool.o.segment_size - SEGF_SEGMENT_HEADER) {
 		fail_later(s, b, ERR_LIMIT, "a batch larger than a segment");
 		return true;
 	}

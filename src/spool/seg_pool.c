@@ -16,7 +16,7 @@ struct segment *seg_segment_new(uint64_t sequence)
 		return NULL;
 	g->sequence = sequence;
 	g->fd = g->read_fd = -1;
-	g->end = g->durable = FORMAT_SEGMENT_HEADER;
+	g->end = g->durable = SEGF_SEGMENT_HEADER;
 	buf_init(&g->larges, 64u << 20);
 	return g;
 }
@@ -48,7 +48,7 @@ struct making {
 	struct job job;
 	struct seg_spool *spool;
 	struct segment *segment;
-	struct format_segment header;
+	struct segf_segment header;
 	struct buf first; /* encoded header */
 	uint64_t size;
 	int error;
@@ -159,12 +159,12 @@ void seg_make(struct seg_spool *s)
 	m->spool = s;
 	m->segment = g;
 	m->size = s->spool.o.segment_size;
-	m->header = (struct format_segment){
+	m->header = (struct segf_segment){
 		.sequence = g->sequence, .generation = s->spool.generation, .created_ms = g->created_ms};
 	loop_random(s->spool.loop, m->header.secret, sizeof(m->header.secret));
-	g->seed = format_seed(&m->header);
-	buf_init(&m->first, FORMAT_SEGMENT_HEADER);
-	format_segment_encode(&m->header, &m->first);
+	g->seed = segf_seed(&m->header);
+	buf_init(&m->first, SEGF_SEGMENT_HEADER);
+	segf_segment_encode(&m->header, &m->first);
 	m->job = (struct job){.run = run_make, .done = made};
 	s->making = true;
 	s->bulk_jobs++;

@@ -12,7 +12,7 @@
 #pragma once
 
 #include "evio/worker.h"
-#include "spool/format.h"
+#include "spool/seg_format.h"
 #include "spool/spool_priv.h"
 
 struct segment {

@@ -212,33 +212,33 @@ struct walking {
 	int error;
 };
 
-static void walk_record(struct walking *w, const struct format_record *rec, struct walk_items *to)
+static void walk_record(struct walking *w, const struct segf_record *rec, struct walk_items *to)
 {
 	struct spool_item it = {.id = rec->id};
-	struct format_message m;
-	struct format_result r;
+	struct segf_message m;
+	struct segf_result r;
 	if (w->walk.only_id && rec->id != w->walk.only_id)
 		return;
 	switch (rec->type) {
-	case FORMAT_MESSAGE:
-		if (format_message_read(rec->payload, &m) != ERR_OK)
+	case SEGF_MESSAGE:
+		if (segf_message_read(rec->payload, &m) != ERR_OK)
 			return;
 		it.kind = SPOOL_REC_MESSAGE;
 		it.payload = m.envelope;
 		break;
-	case FORMAT_RESULT:
-		if (format_result_read(rec->payload, &r) != ERR_OK)
+	case SEGF_RESULT:
+		if (segf_result_read(rec->payload, &r) != ERR_OK)
 			return;
 		it.kind = SPOOL_REC_RESULT;
 		it.ordinal = r.ordinal;
 		it.state = r.state;
 		it.payload = r.payload;
 		break;
-	case FORMAT_VERDICT:
+	case SEGF_VERDICT:
 		it.kind = SPOOL_REC_VERDICT;
 		it.payload = rec->payload;
 		break;
-	case FORMAT_HOLD:
+	case SEGF_HOLD:
 		it.kind = SPOOL_REC_HOLD;
 		it.state = rec->payload.len ? (uint8_t)rec->payload.ptr[0] : 0;
 		break;
@@ -253,16 +253,16 @@ static int walk_segment(struct walking *w, size_t i, struct walk_items *to)
 {
 	CLEANUP(buf_done) struct buf data;
 	char name[32];
-	buf_init(&data, w->spool->spool.o.segment_size + FORMAT_SEGMENT_HEADER);
+	buf_init(&data, w->spool->spool.o.segment_size + SEGF_SEGMENT_HEADER);
 	seg_name(name, "seg", w->segments[i].sequence);
 	int r = read_range(&w->spool->disk, name, 0, w->segments[i].end, &data);
 	if (r)
 		return r;
 	struct slice all = buf_slice(&data);
-	struct format_record rec;
-	uint64_t at = FORMAT_SEGMENT_HEADER;
+	struct segf_record rec;
+	uint64_t at = SEGF_SEGMENT_HEADER;
 	while (at < all.len) {
-		enum err e = format_read(slice_from(all, at), at, w->segments[i].seed, &rec);
+		enum err e = segf_read(slice_from(all, at), at, w->segments[i].seed, &rec);
 		if (e == ERR_OK)
 			walk_record(w, &rec, to);
 		else if (e == ERR_NOTFOUND)

@@ -68,10 +68,10 @@ static void found_free(struct recovery *r, struct found *f)
 }
 
 static enum err recover_message(struct recovery *r, struct segment *g, uint64_t at,
-				const struct format_record *rec)
+				const struct segf_record *rec)
 {
-	struct format_message m;
-	enum err e = format_message_read(rec->payload, &m);
+	struct segf_message m;
+	enum err e = segf_message_read(rec->payload, &m);
 	if (e || find(r, rec->id))
 		return e ? e : ERR_EXISTS;
 	struct found *f = NEW(struct found);
@@ -80,8 +80,8 @@ static enum err recover_message(struct recovery *r, struct segment *g, uint64_t 
 	f->id = rec->id;
 	f->time_ms = m.time_ms;
 	f->segment = g;
-	f->envelope_at = at + FORMAT_RECORD_HEADER + FORMAT_MESSAGE_HEADER;
-	f->content_at = at + FORMAT_RECORD_HEADER + m.content_at;
+	f->envelope_at = at + SEGF_RECORD_HEADER + SEGF_MESSAGE_HEADER;
+	f->content_at = at + SEGF_RECORD_HEADER + m.content_at;
 	f->content_length = m.content_length;
 	f->edits_len = (uint32_t)m.edits.len;
 	f->recipients = f->open = m.recipients;
@@ -103,11 +103,11 @@ static enum err recover_message(struct recovery *r, struct segment *g, uint64_t 
 	return ERR_NOMEM;
 }
 
-static enum err recover_result(struct recovery *r, const struct format_record *rec)
+static enum err recover_result(struct recovery *r, const struct segf_record *rec)
 {
-	struct format_result res;
+	struct segf_result res;
 	struct found *f = find(r, rec->id);
-	enum err e = format_result_read(rec->payload, &res);
+	enum err e = segf_result_read(rec->payload, &res);
 	if (e || !f)
 		return e; /* of a message that is done with and gone: fine */
 	if (res.ordinal >= f->recipients)
@@ -131,7 +131,7 @@ static enum err recover_result(struct recovery *r, const struct format_record *r
 	return b->failed;
 }
 
-static enum err recover_verdict(struct recovery *r, const struct format_record *rec)
+static enum err recover_verdict(struct recovery *r, const struct segf_record *rec)
 {
 	struct found *f = find(r, rec->id);
 	if (!f)
@@ -141,7 +141,7 @@ static enum err recover_verdict(struct recovery *r, const struct format_record *
 	return f->verdict.failed;
 }
 
-static enum err recover_hold(struct recovery *r, const struct format_record *rec)
+static enum err recover_hold(struct recovery *r, const struct segf_record *rec)
 {
 	struct found *f = find(r, rec->id);
 	if (f && rec->payload.len)
@@ -153,16 +153,16 @@ static enum err recover_hold(struct recovery *r, const struct format_record *rec
 
 static void apply_batch(struct recovery *r, struct segment *g, struct slice all, uint64_t from, uint64_t to)
 {
-	struct format_record rec;
-	while (from < to && format_read(slice_from(all, from), from, g->seed, &rec) == ERR_OK) {
+	struct segf_record rec;
+	while (from < to && segf_read(slice_from(all, from), from, g->seed, &rec) == ERR_OK) {
 		enum err e = ERR_OK;
-		if (rec.type == FORMAT_MESSAGE)
+		if (rec.type == SEGF_MESSAGE)
 			e = recover_message(r, g, from, &rec);
-		else if (rec.type == FORMAT_RESULT)
+		else if (rec.type == SEGF_RESULT)
 			e = recover_result(r, &rec);
-		else if (rec.type == FORMAT_VERDICT)
+		else if (rec.type == SEGF_VERDICT)
 			e = recover_verdict(r, &rec);
-		else if (rec.type == FORMAT_HOLD)
+		else if (rec.type == SEGF_HOLD)
 			e = recover_hold(r, &rec);
 		if (e == ERR_NOMEM)
 			r->error = ENOMEM;
@@ -191,9 +191,9 @@ static void quarantine(struct recovery *r, struct segment *g, struct slice damag
 /* The next intact record behind `at`, or the end of the segment. */
 static uint64_t resynchronise(struct slice all, uint64_t at, uint64_t seed)
 {
-	struct format_record rec;
-	for (at += 8; at + FORMAT_RECORD_HEADER <= all.len; at += 8)
-		if (format_read(slice_from(all, at), at, seed, &rec) == ERR_OK)
+	struct segf_record rec;
+	for (at += 8; at + SEGF_RECORD_HEADER <= all.len; at += 8)
+		if (segf_read(slice_from(all, at), at, seed, &rec) == ERR_OK)
 			return at;
 	return all.len;
 }
@@ -201,10 +201,10 @@ static uint64_t resynchronise(struct slice all, uint64_t at, uint64_t seed)
 /* Messages among the records that a missing commit leaves behind. */
 static uint64_t count_messages(struct slice all, uint64_t from, uint64_t to, uint64_t seed)
 {
-	struct format_record rec;
+	struct segf_record rec;
 	uint64_t n = 0;
-	while (from < to && format_read(slice_from(all, from), from, seed, &rec) == ERR_OK) {
-		n += rec.type == FORMAT_MESSAGE;
+	while (from < to && segf_read(slice_from(all, from), from, seed, &rec) == ERR_OK) {
+		n += rec.type == SEGF_MESSAGE;
 		from += rec.size;
 	}
 	return n;
@@ -212,10 +212,10 @@ static uint64_t count_messages(struct slice all, uint64_t from, uint64_t to, uin
 
 static void read_records(struct recovery *r, struct segment *g, struct slice all)
 {
-	uint64_t at = FORMAT_SEGMENT_HEADER, batch = at, count = 0;
-	struct format_record rec;
+	uint64_t at = SEGF_SEGMENT_HEADER, batch = at, count = 0;
+	struct segf_record rec;
 	while (at < all.len && !r->error) {
-		enum err e = format_read(slice_from(all, at), at, g->seed, &rec);
+		enum err e = segf_read(slice_from(all, at), at, g->seed, &rec);
 		if (e == ERR_NOTFOUND)
 			break;
 		if (e) {
@@ -230,7 +230,7 @@ static void read_records(struct recovery *r, struct segment *g, struct slice all
 			continue;
 		}
 		at += rec.size;
-		if (rec.type != FORMAT_COMMIT) {
+		if (rec.type != SEGF_COMMIT) {
 			count++;
 			continue;
 		}
@@ -289,7 +289,7 @@ static void recover_segment(struct recovery *r, uint64_t sequence)
 {
 	struct disk *d = &r->spool->disk;
 	CLEANUP(buf_done) struct buf data;
-	struct format_segment header;
+	struct segf_segment header;
 	char name[32];
 	buf_init(&data, 1ull << 32);
 	seg_name(name, "seg", sequence);
@@ -301,7 +301,7 @@ static void recover_segment(struct recovery *r, uint64_t sequence)
 		diag_set_errno(&r->why, r->error, "%s", name);
 		return;
 	}
-	enum err e = format_segment_decode(buf_slice(&data), &header, &r->why);
+	enum err e = segf_segment_decode(buf_slice(&data), &header, &r->why);
 	if (e == ERR_UNSUPPORTED) {
 		r->error = EPROTO;
 		return;
@@ -317,7 +317,7 @@ static void recover_segment(struct recovery *r, uint64_t sequence)
 		r->error = ENOMEM;
 		return;
 	}
-	g->seed = format_seed(&header);
+	g->seed = segf_seed(&header);
 	g->created_ms = header.created_ms;
 	g->sealed = true;
 	list_push_back(&r->segments, &g->node);

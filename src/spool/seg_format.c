@@ -1,4 +1,4 @@
-#include "spool0/seg_format.h"
+#include "spool/seg_format.h"
 
 #include "core/cursor.h"
 #include "spool/spool.h"

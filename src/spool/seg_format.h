@@ -3,7 +3,7 @@
 
 #include "core/buf.h"
 #include "core/diag.h"
-#include "spool0/limits.h"
+#include "spool/limits.h"
 
 #define SEGF_VERSION        1
 #define SEGF_SEGMENT_HEADER 4096
