@@ -190,9 +190,24 @@ static void test_nobody_accepted(void **state)
 			assert_int_equal(f.lone_dots, pipelining && data ? 1 : 0);
 			assert_int_equal(f.message.len, 0);
 			assert_true(fake_idle(&f));
+			/* a lone dot ends the transaction; else it has to be left */
+			assert_int_equal(dialogue_has(&f, "C: RSET"), f.lone_dots == 0);
 			fake_done(&f);
 		}
 	}
+}
+
+static void test_rset_refused(void **state)
+{
+	struct fake f;
+	fake_init(&f);
+	f.replies[FAKE_DATA] = "451 4.3.0 later\r\n";
+	f.replies[FAKE_RSET] = "502 5.5.1 what?\r\n";
+	fake_run(&f);
+	fake_give_job(&f);
+	assert_string_equal(fake_outcomes(&f), "LLL");
+	assert_int_equal(f.end.kind, CLIENT_END_SHUTDOWN);
+	fake_done(&f);
 }
 
 static void test_mail_refused_yet_data_goes(void **state)
@@ -290,10 +305,14 @@ static void test_time_out_everywhere(void **state)
 	static const struct {
 		enum fake_step step;
 		uint64_t wait;
-		const char *outcomes;
+		const char *outcomes, *text;
 	} waits[] = {
-		{FAKE_GREETING, 300000, "---"}, {FAKE_EHLO, 300000, "---"}, {FAKE_MAIL, 300000, "LLL"},
-		{FAKE_RCPT1, 300000, "LLL"},    {FAKE_DATA, 120000, "LLL"}, {FAKE_DOT, 600000, "UUU"},
+		{FAKE_GREETING, 300000, "---", "the greeting"},
+		{FAKE_EHLO, 300000, "---", "the reply to EHLO"},
+		{FAKE_MAIL, 300000, "LLL", "the reply to MAIL"},
+		{FAKE_RCPT1, 300000, "LLL", "the reply to RCPT"},
+		{FAKE_DATA, 120000, "LLL", "the reply to DATA"},
+		{FAKE_DOT, 600000, "UUU", "the reply to the end of data"},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(waits); i++) {
 		struct fake f;
@@ -308,6 +327,7 @@ static void test_time_out_everywhere(void **state)
 		client_timeout(f.client);
 		assert_int_equal(f.end.kind, CLIENT_END_TIMEOUT);
 		assert_string_equal(fake_outcomes(&f), waits[i].outcomes);
+		assert_non_null(strstr(f.end_text, waits[i].text));
 		fake_done(&f);
 	}
 }
@@ -656,6 +676,7 @@ int main(void)
 		cmocka_unit_test(test_says_only_what_is_offered),
 		cmocka_unit_test(test_every_reply_at_every_step),
 		cmocka_unit_test(test_nobody_accepted),
+		cmocka_unit_test(test_rset_refused),
 		cmocka_unit_test(test_mail_refused_yet_data_goes),
 		cmocka_unit_test(test_mixed_rejections),
 		cmocka_unit_test(test_texts_of_many_lines),

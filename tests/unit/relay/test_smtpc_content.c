@@ -49,6 +49,7 @@ static void test_lines_and_dots(void **state)
 		{"a\nb\n", "a\r\nb\r\n.\r\n"},
 		{"a\rb", "a\r\nb\r\n.\r\n"},
 		{"a\r", "a\r\n.\r\n"},
+		{"\r", "\r\n.\r\n"},
 		{"a\r\r\nb", "a\r\n\r\nb\r\n.\r\n"},
 		{"a\n.\nb", "a\r\n..\r\nb\r\n.\r\n"}, /* the end of data must not be smuggled in */
 		{"a\r.\rb", "a\r\n..\r\nb\r\n.\r\n"},
