@@ -270,6 +270,7 @@ static enum err make_resolver(struct process *p, struct diag *d)
 		.forward = p->conf->resolver.forward.items,
 		.forward_count = p->conf->resolver.forward.count,
 		.timeout_ms = p->conf->resolver.timeout,
+		.trust_anchor = p->env.trust_anchor,
 	};
 	enum err e = resolver_new(p->env.loop, &o, &p->resolver, d);
 	if (!e)

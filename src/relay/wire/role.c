@@ -18,6 +18,7 @@
 #define HEARTBEAT_MS 1000
 #define SECRETS_MAX  (4u << 20)
 #define CA_FILE_MAX  (16u << 20)
+#define ANCHOR_MAX   (64u << 10)
 static const char *const ca_files[] = {"/etc/ssl/certs/ca-certificates.crt",
 				       "/etc/pki/tls/certs/ca-bundle.crt"};
 
@@ -32,6 +33,7 @@ struct runtime {
 	struct ipc *parent; /* owned */
 	struct conf *conf;  /* owned reference */
 	struct buf ca;      /* owned; what env.ca_pem shows */
+	struct buf anchor;  /* owned; what env.trust_anchor shows */
 	struct timer beat;
 	void *self;      /* the role's; NULL before STARTED */
 	char name[32];   /* "smtpd.0" */
@@ -103,6 +105,22 @@ static void read_ca_file(struct runtime *r)
 	r->env.ca_pem = buf_slice(&r->ca);
 }
 
+static enum err read_trust_anchor(struct runtime *r, struct diag *d)
+{
+	struct slice path = r->conf->resolver.trust_anchor;
+	if (r->ops->role != ROLE_RESOLVER || path.len == 0)
+		return ERR_OK;
+	CLEANUP(base_close) int fd = open(path.ptr, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return diag_set_errno(d, errno, "resolver.trust_anchor %s", path.ptr);
+	for (ssize_t n = 1; n > 0 && buf_reserve(&r->anchor, 4096) == ERR_OK;) {
+		n = read(fd, r->anchor.data + r->anchor.len, 4096);
+		r->anchor.len += n > 0 ? (size_t)n : 0;
+	}
+	r->env.trust_anchor = buf_slice(&r->anchor);
+	return ERR_OK;
+}
+
 static enum err enter_jail(struct runtime *r, struct diag *d)
 {
 	static const enum proc_seccomp modes[] = {
@@ -134,7 +152,9 @@ static enum err start(struct runtime *r, struct diag *d)
 	tls_library_init();
 	if (r->ops->role == ROLE_SMTPC)
 		read_ca_file(r);
-	enum err e = enter_jail(r, d);
+	enum err e = read_trust_anchor(r, d);
+	if (!e)
+		e = enter_jail(r, d);
 	if (e)
 		return e;
 	e = r->ops->start(&r->env, &r->self, d);
@@ -316,19 +336,21 @@ static void runtime_done(struct runtime *r)
 	conf_unref(r->conf);
 	log_free(r->env.log);
 	buf_done(&r->ca);
+	buf_done(&r->anchor);
 	loop_free(r->env.loop);
 }
 
 int role_run(const struct role_ops *ops, uint32_t slot)
 {
 	static const struct ipc_events events = {.on_frame = on_frame, .on_close = on_parent_close};
-	struct runtime r = {.ops = ops, .env = {.slot = slot, .drained = on_drained, .ca_pem = SLICE_EMPTY}};
+	struct runtime r = {.ops = ops, .env = {.slot = slot, .drained = on_drained, .ca_pem = SLICE_EMPTY, .trust_anchor = SLICE_EMPTY}};
 	struct diag d = {0};
 	uint8_t key[16];
 
 	r.env.ctx = &r;
 	snprintf(r.name, sizeof(r.name), "%s.%u", wire_role_name(ops->role), slot);
 	buf_init(&r.ca, CA_FILE_MAX);
+	buf_init(&r.anchor, ANCHOR_MAX);
 	signal(SIGPIPE, SIG_IGN);
 	/* A terminal's Ctrl-C or a service manager's SIGTERM reaches every process; the parent alone decides in which
 	 * order they finish. */

@@ -21,6 +21,7 @@ struct role_env {
 	uint32_t slot;       /* 0, 1, ... among processes of the same role */
 	struct conf *conf;   /* borrowed; conf_ref to keep it beyond the next call of config */
 	struct slice ca_pem; /* the system's trust anchors, read before the chroot (smtpc); may be empty */
+	struct slice trust_anchor; /* content of resolver.trust_anchor, read before the chroot (resolver); empty: built in */
 	struct disk disk;    /* queue: the spool directory, auth: the keys directory; else zero */
 	const struct dns_lookup
 		*dns; /* resolver: NULL for libunbound; the simulator gives its scripted answers */
