@@ -6,8 +6,6 @@
 #include "evio/loop_priv.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 
 #define HEADER     8
@@ -30,6 +28,7 @@ struct ipc {
 	struct buf out; /* unsent frames; `sent` octets of it are gone */
 	size_t sent;
 	uint64_t written;            /* octets that left since the channel began */
+	int error;                   /* errno of a failed write */
 	struct list passing;         /* struct passing, in order */
 	struct buf in;               /* an incomplete frame */
 	int fds[IPC_FDS_QUEUED_MAX]; /* received, not yet claimed by a frame */
@@ -70,6 +69,16 @@ static bool called(struct ipc *c)
 
 #define CALL(c, ...) ((c)->busy++, __VA_ARGS__, called(c))
 
+/* Who waited for the octets of others tries again once half of the cap is free. */
+static void wake_blocked(struct loop *l)
+{
+	while (l->ipc_unsent <= IPC_UNSENT_MAX / 2 && l->ipc_blocked.count) {
+		struct ipc *c = CONTAINER_OF(list_pop(&l->ipc_blocked), struct ipc, blocked);
+		c->want_drain = true;
+		task_defer(&c->flush);
+	}
+}
+
 static void shut(struct ipc *c)
 {
 	if (c->io.fd < 0)
@@ -82,6 +91,7 @@ static void shut(struct ipc *c)
 	task_cancel(&c->flush);
 	if (list_linked(&c->blocked))
 		list_remove(&c->loop->ipc_blocked, &c->blocked);
+	wake_blocked(c->loop);
 	for (struct list_node *n; (n = list_pop(&c->passing));) {
 		struct passing *p = CONTAINER_OF(n, struct passing, node);
 		close_fds(c->loop, p->fds, p->nfds);
@@ -110,39 +120,32 @@ static void on_close_task(void *ctx)
 
 /* ---- sending ---- */
 
+/* Output is tried at the end of the turn; only what is stuck then waits for IO_WRITE. */
 static void update(struct ipc *c)
 {
-	unsigned wanted = (c->paused ? 0 : IO_READ) | (c->out.len > c->sent ? IO_WRITE : 0);
+	bool stuck = c->out.len > c->sent && (!list_linked(&c->flush.node) || c->io.wanted & IO_WRITE);
+	unsigned wanted = (c->paused ? 0 : IO_READ) | (stuck ? IO_WRITE : 0);
 	if (!c->closed && io_update(c->loop, &c->io, wanted) != 0)
 		fail(c, ERR_IO, "channel cannot be watched");
 }
 
-/* How far one system call may go: to the next frame with descriptors, or through such a frame's first octets. */
+/* How far one system call may go, and the descriptors that it carries: from a frame with descriptors, or from where we
+ * are, to the next frame with descriptors. The first octet that leaves takes them along. */
 static struct slice next_run(struct ipc *c, struct passing **ret)
 {
 	struct slice rest = slice_from(buf_slice(&c->out), c->sent);
-	struct list_node *n = list_first(&c->passing);
-	*ret = n ? CONTAINER_OF(n, struct passing, node) : NULL;
-	if (!*ret)
-		return rest;
-	if ((*ret)->at > c->written) {
-		rest = slice_sub(rest, 0, (size_t)((*ret)->at - c->written));
-		*ret = NULL;
-		return rest;
+	*ret = NULL;
+	LIST_EACH_SAFE (&c->passing, n, tmp) {
+		struct passing *p = CONTAINER_OF(n, struct passing, node);
+		if (p->at > c->written)
+			return slice_sub(rest, 0, (size_t)(p->at - c->written));
+		*ret = p;
 	}
-	return slice_sub(rest, 0, HEADER); /* enough to carry them; the payload follows */
+	return rest;
 }
 
-static void wake_blocked(struct loop *l)
-{
-	while (l->ipc_unsent <= IPC_UNSENT_MAX / 2 && l->ipc_blocked.count) {
-		struct ipc *c = CONTAINER_OF(list_pop(&l->ipc_blocked), struct ipc, blocked);
-		c->want_drain = true;
-		task_defer(&c->flush);
-	}
-}
-
-static bool flush(struct ipc *c)
+/* Writes what goes now, without any callback; a failure stays in c->error. */
+static void send_now(struct ipc *c)
 {
 	while (c->sent < c->out.len) {
 		struct passing *p;
@@ -152,8 +155,8 @@ static bool flush(struct ipc *c)
 		if (n == -EAGAIN || n == -ENOBUFS)
 			break;
 		if (n < 0) {
-			fail(c, ERR_CLOSED, strerror((int)-n));
-			return true;
+			c->error = (int)-n;
+			break;
 		}
 		if (p) {
 			list_remove(&c->passing, &p->node);
@@ -165,8 +168,19 @@ static bool flush(struct ipc *c)
 		c->loop->ipc_unsent -= (size_t)n;
 	}
 	if (c->sent == c->out.len) {
+		if (c->out.cap > IPC_BUFFER_KEPT)
+			buf_done(&c->out);
 		buf_clear(&c->out);
 		c->sent = 0;
+	}
+}
+
+static bool flush(struct ipc *c)
+{
+	send_now(c);
+	if (c->error) {
+		fail(c, ERR_CLOSED, strerror(c->error));
+		return true;
 	}
 	wake_blocked(c->loop);
 	update(c);
@@ -211,7 +225,7 @@ enum err ipc_send(struct ipc *c, uint16_t type, struct slice payload, const int 
 			list_push_back(&c->loop->ipc_blocked, &c->blocked);
 		return ERR_AGAIN;
 	}
-	if (c->sent > c->out.len / 2) {
+	if (c->sent > c->out.len / 2 || c->out.len + HEADER + payload.len > BUFFER_MAX) {
 		buf_consume(&c->out, c->sent);
 		c->sent = 0;
 	}
@@ -237,7 +251,10 @@ size_t ipc_unsent(const struct ipc *c)
 
 void ipc_flush(struct ipc *c)
 {
-	task_defer(&c->flush);
+	if (c->closed)
+		return;
+	send_now(c);
+	task_defer(&c->flush); /* tells what came of it */
 }
 
 /* ---- receiving ---- */
@@ -330,10 +347,6 @@ static void on_ready(void *ctx, unsigned ready)
 	if (ready & IO_WRITE && c->out.len > c->sent)
 		lives = flush(c);
 	if (lives && !c->closed && ready & IO_READ) {
-		if (c->paused) { /* hung up while nobody reads: told after the pause */
-			io_update(c->loop, &c->io, 0);
-			return;
-		}
 		lives = receive(c);
 	}
 	if (lives)

@@ -1,6 +1,5 @@
 #include "core/mem.h"
-#include "evio/loop_priv.h"
-#include "evio/stream.h"
+#include "evio/stream_priv.h"
 
 #include <errno.h>
 
@@ -10,7 +9,7 @@ struct listener {
 	const struct listener_events *ev;
 	void *ctx;
 	struct timer rest;      /* runs while descriptors are short */
-	uint64_t complained_ms; /* loop_now of the last on_exhausted */
+	uint64_t complain_next; /* loop_now before which on_exhausted is not called again */
 	bool paused;
 };
 
@@ -32,8 +31,8 @@ static void exhausted(struct listener *li, int errnum)
 	uint64_t now = loop_now(li->loop);
 	timer_set(&li->rest, LISTENER_PAUSE_MS);
 	listen_or_rest(li);
-	if (li->ev->on_exhausted && (!li->complained_ms || now - li->complained_ms >= LISTENER_COMPLAIN_MS)) {
-		li->complained_ms = now;
+	if (li->ev->on_exhausted && now >= li->complain_next) {
+		li->complain_next = now + LISTENER_COMPLAIN_MS;
 		li->ev->on_exhausted(li->ctx, err_from_errno(errnum));
 	}
 }
@@ -60,7 +59,7 @@ static void on_ready(void *ctx, unsigned ready)
 		exhausted(li, -fd);
 	if (fd < 0)
 		return; /* the client is gone, or another process was faster */
-	if (stream_from_fd(li->loop, fd, &nobody, NULL, &s, NULL) == ERR_OK)
+	if (stream_accepted(li->loop, fd, &peer, &nobody, &s) == ERR_OK)
 		li->ev->on_accept(li->ctx, s);
 	else
 		exhausted(li, ENOMEM);
@@ -79,7 +78,11 @@ enum err listener_new(struct loop *l, int fd, const struct listener_events *ev, 
 	li->ev = ev;
 	li->ctx = ctx;
 	timer_init(&li->rest, l, on_rest_over, li);
-	listen_or_rest(li);
+	int r = io_update(l, &li->io, IO_READ);
+	if (r) {
+		listener_free(li);
+		return diag_set_errno(d, -r, "listener");
+	}
 	*ret = li;
 	return ERR_OK;
 }

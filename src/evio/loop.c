@@ -61,10 +61,13 @@ static uint64_t time_to_timer(const struct loop *l)
 	return n->key > l->now ? n->key - l->now : 0;
 }
 
+/* Timers that are set while these run wait for the next turn: one of no delay must not keep the others out. */
 static bool run_timers(struct loop *l)
 {
 	bool any = false;
-	for (struct heap_node *n; (n = heap_min(&l->timers)) && n->key <= l->now; any = true) {
+	uint64_t newest = l->timers.next_seq;
+	for (struct heap_node *n; (n = heap_min(&l->timers)) && n->key <= l->now && n->seq < newest;
+	     any = true) {
 		struct timer *t = CONTAINER_OF(n, struct timer, node);
 		heap_remove(&l->timers, n);
 		t->fn(t->ctx);
@@ -72,14 +75,16 @@ static bool run_timers(struct loop *l)
 	return any;
 }
 
-/* Tasks that are deferred while these run belong to this turn too: flushing may follow from flushing. */
+/* Tasks that are deferred while these run belong to this turn too (flushing may follow from flushing), but not without
+ * end: the rest runs in the next turn, which does not sleep then. */
 static bool run_tasks(struct loop *l)
 {
 	bool any = false;
-	for (struct list_node *n; (n = list_pop(&l->tasks)); any = true) {
-		struct task *t = CONTAINER_OF(n, struct task, node);
-		t->fn(t->ctx);
-	}
+	for (unsigned round = 0; round < EVIO_TASK_ROUNDS && l->tasks.count; round++)
+		for (size_t left = l->tasks.count; left > 0 && l->tasks.count; left--, any = true) {
+			struct task *t = CONTAINER_OF(list_pop(&l->tasks), struct task, node);
+			t->fn(t->ctx);
+		}
 	return any;
 }
 
@@ -101,6 +106,7 @@ bool loop_turn(struct loop *l, uint64_t max_wait_ms)
 enum err loop_run(struct loop *l)
 {
 	l->stopped = false;
+	l->failed = 0;
 	while (!l->stopped)
 		loop_turn(l, UINT64_MAX);
 	run_tasks(l);
@@ -187,32 +193,44 @@ static void on_watch(void *ctx, unsigned ready)
 	w->fn(w->ctx);
 }
 
+static void unwatch(struct loop *l, struct watch *w)
+{
+	io_update(l, &w->io, 0);
+	map_remove(&l->watches, &w->node);
+	mem_free(w);
+}
+
+static struct watch *watch_new(struct loop *l, int fd, uint64_t hash)
+{
+	struct watch *w = NEW(struct watch);
+	if (!w)
+		return NULL;
+	w->io = (struct io){.fd = fd, .fn = on_watch, .ctx = w};
+	if (map_insert(&l->watches, &w->node, hash) == ERR_OK)
+		return w;
+	mem_free(w);
+	return NULL;
+}
+
 enum err loop_watch_readable(struct loop *l, int fd, void (*fn)(void *ctx), void *ctx)
 {
 	uint64_t hash = hash_u64((uint64_t)fd);
 	struct map_node *n = map_find(&l->watches, hash, &fd);
 	struct watch *w = n ? CONTAINER_OF(n, struct watch, node) : NULL;
-	if (!fn && w) {
-		io_update(l, &w->io, 0);
-		map_remove(&l->watches, &w->node);
-		mem_free(w);
+	if (!fn) {
+		if (w)
+			unwatch(l, w);
 		return ERR_OK;
 	}
-	if (!fn)
-		return ERR_OK;
-	if (!w) {
-		w = NEW(struct watch);
-		if (!w)
-			return ERR_NOMEM;
-		w->io = (struct io){.fd = fd, .fn = on_watch, .ctx = w};
-		if (map_insert(&l->watches, &w->node, hash) != ERR_OK) {
-			mem_free(w);
-			return ERR_NOMEM;
-		}
-	}
+	if (!w)
+		w = watch_new(l, fd, hash);
+	if (!w)
+		return ERR_NOMEM;
 	w->fn = fn;
 	w->ctx = ctx;
 	int r = io_update(l, &w->io, IO_READ);
+	if (r)
+		unwatch(l, w);
 	return r ? err_from_errno(-r) : ERR_OK;
 }
 

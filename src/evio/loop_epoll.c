@@ -45,7 +45,7 @@ static int ep_update(struct loop *l, struct io *io, unsigned wanted)
 	struct epoll_loop *e = self(l);
 	struct epoll_event ev = {.data.ptr = io};
 	if (wanted & IO_READ)
-		ev.events |= EPOLLIN | EPOLLRDHUP;
+		ev.events |= EPOLLIN;
 	if (wanted & IO_WRITE)
 		ev.events |= EPOLLOUT;
 	if (io->exclusive)
@@ -61,11 +61,11 @@ static int ep_update(struct loop *l, struct io *io, unsigned wanted)
 	return 0;
 }
 
-static unsigned direction(uint32_t events)
+static unsigned ready_for(const struct io *io, uint32_t events)
 {
 	if (events & (EPOLLERR | EPOLLHUP))
-		return IO_READ | IO_WRITE;
-	return (events & (EPOLLIN | EPOLLRDHUP) ? IO_READ : 0) | (events & EPOLLOUT ? IO_WRITE : 0);
+		return io->wanted;
+	return ((events & EPOLLIN ? IO_READ : 0) | (events & EPOLLOUT ? IO_WRITE : 0)) & io->wanted;
 }
 
 static int ep_wait(struct loop *l, uint64_t ms)
@@ -78,8 +78,9 @@ static int ep_wait(struct loop *l, uint64_t ms)
 	e->count = MAX(n, 0);
 	for (int i = 0; i < e->count; i++) {
 		struct io *io = e->events[i].data.ptr;
-		if (io)
-			io->fn(io->ctx, direction(e->events[i].events) & (io->wanted | IO_READ));
+		unsigned ready = io ? ready_for(io, e->events[i].events) : 0;
+		if (ready)
+			io->fn(io->ctx, ready);
 	}
 	n = e->count;
 	e->count = 0;
@@ -106,10 +107,14 @@ static void ep_random(struct loop *l, void *p, size_t n)
 
 /* ---- sockets ---- */
 
-static int one = 1;
+static const int one = 1;
 
+/* Only a socket may be removed: connect(2) refuses an ordinary file in the same words. */
 static bool stale_socket(const struct net_addr *a)
 {
+	struct stat st;
+	if (lstat(a->u.un.sun_path, &st) != 0 || !S_ISSOCK(st.st_mode))
+		return false;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return false;

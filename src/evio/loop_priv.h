@@ -15,7 +15,9 @@
 
 enum { IO_READ = 1, IO_WRITE = 2 };
 
-/* A descriptor's place in the loop. fn gets the ready directions; errors and hang-ups show as both. */
+/* A descriptor's place in the loop. fn gets those of the wanted directions that are ready; an error or a hang-up shows as
+ * all of them. What is not wanted is never called for, not even when it was ready before another callback of the same
+ * turn changed its mind. */
 struct io {
 	int fd;
 	unsigned wanted; /* IO_READ, IO_WRITE */

@@ -23,6 +23,8 @@ static enum err parse_unix(struct slice path, struct net_addr *ret, struct diag 
 	if (path.len == 0 || path.len >= sizeof(ret->u.un.sun_path))
 		return diag_set(d, ERR_RANGE, "unix:%.*s: path of 1 to %zu octets wanted", SLICE_ARG(path),
 				sizeof(ret->u.un.sun_path) - 1);
+	if (memchr(path.ptr, 0, path.len))
+		return diag_set(d, ERR_SYNTAX, "unix:%.*s: a path has no NUL", SLICE_ARG(path));
 	ret->u.un.sun_family = AF_UNIX;
 	memcpy(ret->u.un.sun_path, path.ptr, path.len);
 	ret->len = sizeof(ret->u.un);
@@ -102,7 +104,10 @@ void net_addr_format(const struct net_addr *a, struct buf *out)
 	if (a->len == 0)
 		return;
 	if (a->u.sa.sa_family == AF_UNIX) {
-		buf_printf(out, "unix:%s", a->len > sizeof(sa_family_t) ? a->u.un.sun_path : "");
+		/* One that a peer bound need not end in NUL. */
+		size_t room = a->len > sizeof(sa_family_t) ? sizeof(a->u.un.sun_path) : 0;
+		buf_add_str(out, "unix:");
+		buf_add_mem(out, a->u.un.sun_path, strnlen(a->u.un.sun_path, room));
 		return;
 	}
 	bool v6 = a->u.sa.sa_family == AF_INET6;
@@ -165,7 +170,7 @@ bool net_addr_eq_ip(const struct net_addr *a, const struct net_addr *b)
 bool net_addr_eq(const struct net_addr *a, const struct net_addr *b)
 {
 	if (a->len && b->len && a->u.sa.sa_family == AF_UNIX && b->u.sa.sa_family == AF_UNIX)
-		return strcmp(a->u.un.sun_path, b->u.un.sun_path) == 0;
+		return strncmp(a->u.un.sun_path, b->u.un.sun_path, sizeof(a->u.un.sun_path)) == 0;
 	return net_addr_eq_ip(a, b) && net_addr_port(a) == net_addr_port(b);
 }
 
@@ -201,6 +206,8 @@ bool net_addr_is_private(const struct net_addr *a)
 		{{0xfe, 0xc0}, 10},
 		{{0xff}, 8}, /* multicast */
 		{{0x20, 0x01, 0x0d, 0xb8}, 32},
+		{{0x3f, 0xff}, 20},
+		{{0x5f, 0x00}, 16},
 	};
 	static const struct {
 		uint8_t net[4];

@@ -3,7 +3,6 @@
 #include "core/mem.h"
 
 #include <errno.h>
-#include <openssl/err.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -74,10 +73,19 @@ void stream_fail(struct stream *s, enum err code, const char *fmt, ...)
 
 static void fail_errno(struct stream *s, int errnum)
 {
-	if (errnum == ECONNRESET || errnum == EPIPE)
+	struct diag d = {0};
+	switch (errnum) {
+	case ECONNRESET:
+	case EPIPE:
 		stream_fail(s, ERR_CLOSED, "connection reset by the peer");
-	else
+		break;
+	case EPROTO:
+		tls_error(&d, ERR_IO, "TLS");
+		stream_fail(s, d.code, "%s", d.text);
+		break;
+	default:
 		stream_fail(s, err_from_errno(errnum), "%s", strerror(errnum));
+	}
 }
 
 static void on_deadline(void *ctx)
@@ -87,6 +95,7 @@ static void on_deadline(void *ctx)
 	case STREAM_CONNECTING:
 		stream_fail(s, ERR_TIMEOUT, "no connection in time");
 		break;
+	case STREAM_OPEN: /* the clear output before it did not go */
 	case STREAM_HANDSHAKE:
 		stream_fail(s, ERR_TIMEOUT, "no TLS handshake in time");
 		break;
@@ -109,40 +118,29 @@ ssize_t stream_raw_write(struct stream *s, const void *p, size_t n)
 	return s->loop->ops->writev(s->loop, s->io.fd, &iov, 1);
 }
 
-static ssize_t ssl_result(struct stream *s, int r)
-{
-	switch (SSL_get_error(s->ssl, r)) {
-	case SSL_ERROR_WANT_READ:
-	case SSL_ERROR_WANT_WRITE:
-		return -EAGAIN;
-	case SSL_ERROR_ZERO_RETURN:
-		return 0;
-	case SSL_ERROR_SYSCALL:
-		return -ECONNRESET;
-	default:
-		return -EPROTO;
-	}
-}
-
 static ssize_t read_some(struct stream *s, void *p, size_t n)
 {
-	if (!s->ssl)
-		return stream_raw_read(s, p, n);
-	ERR_clear_error();
-	size_t got = 0;
-	int r = SSL_read_ex(s->ssl, p, n, &got);
-	return r == 1 ? (ssize_t)got : ssl_result(s, r);
+	return s->ssl ? stream_tls_read(s, p, n) : stream_raw_read(s, p, n);
 }
 
-static ssize_t write_some(struct stream *s, const void *p, size_t n)
+/* How much of out may go now: with STARTTLS under way only what was queued before it. */
+static size_t out_end(const struct stream *s)
 {
-	if (!s->ssl || s->tls_waits)
-		return stream_raw_write(s, p, n);
-	ERR_clear_error();
-	size_t done = 0;
-	int r = SSL_write_ex(s->ssl, p, n, &done);
-	ssize_t res = r == 1 ? (ssize_t)done : ssl_result(s, r);
-	return res == 0 ? -EPIPE : res;
+	return s->tls_waits ? s->clear : s->out.len;
+}
+
+/* Writes until nothing is left (0) or nothing goes (negative errno). */
+static int write_out(struct stream *s)
+{
+	while (s->sent < out_end(s)) {
+		const char *p = s->out.data + s->sent;
+		size_t n = out_end(s) - s->sent;
+		ssize_t r = s->ssl && !s->tls_waits ? stream_tls_write(s, p, n) : stream_raw_write(s, p, n);
+		if (r < 0)
+			return (int)r;
+		s->sent += (size_t)r;
+	}
+	return 0;
 }
 
 /* ---- input ---- */
@@ -151,10 +149,27 @@ static bool wants_input(const struct stream *s)
 {
 	switch (s->state) {
 	case STREAM_OPEN:
-		return !s->paused && !s->eof && !s->hup && s->in.len < s->limits.read_max && !s->tls_waits;
+		return !s->paused && !s->eof && s->in.len < s->limits.read_max && !s->tls_waits;
 	case STREAM_HANDSHAKE:
 	case STREAM_LINGER:
 		return true;
+	default:
+		return false;
+	}
+}
+
+/* Output is tried at the end of the turn; only what is stuck then waits for IO_WRITE, so that a request and its reply
+ * cost no change of what is wanted. */
+static bool wants_output(const struct stream *s)
+{
+	switch (s->state) {
+	case STREAM_CONNECTING:
+		return true;
+	case STREAM_HANDSHAKE:
+		return stream_tls_wants_write(s);
+	case STREAM_OPEN:
+	case STREAM_CLOSING:
+		return out_end(s) > s->sent && (!list_linked(&s->flush.node) || s->io.wanted & IO_WRITE);
 	default:
 		return false;
 	}
@@ -165,20 +180,11 @@ void stream_update(struct stream *s)
 	if (s->io.fd < 0)
 		return;
 	unsigned wanted = wants_input(s) ? IO_READ : 0;
-	bool output = s->out.len > s->sent && s->state != STREAM_HANDSHAKE;
-	if (s->state == STREAM_CONNECTING || output ||
-	    (s->state == STREAM_HANDSHAKE && SSL_want_write(s->ssl)))
+	if (wants_output(s))
 		wanted |= IO_WRITE;
 	int r = io_update(s->loop, &s->io, wanted);
 	if (r)
 		fail_errno(s, -r);
-}
-
-/* Output is normally tried at once, at the end of the turn; only what is stuck waits for IO_WRITE. */
-static void stop_waiting_for_write(struct stream *s)
-{
-	if (s->io.added && (s->io.wanted & IO_WRITE) && s->out.len == s->sent)
-		stream_update(s);
 }
 
 /* Keeps what was not consumed of `fresh`, which followed s->in. */
@@ -204,6 +210,7 @@ static void keep(struct stream *s, struct slice shown, size_t used, bool was_buf
 static bool show(struct stream *s, struct slice fresh)
 {
 	bool buffered = s->in.len > 0;
+	s->again = false;
 	if (buffered)
 		buf_add(&s->in, fresh);
 	struct slice all = buffered ? buf_slice(&s->in) : fresh;
@@ -222,11 +229,11 @@ static bool show(struct stream *s, struct slice fresh)
 static bool on_end_of_input(struct stream *s)
 {
 	s->eof = true;
-	if (!s->ev->on_eof) {
+	if (s->write_error)
+		fail_errno(s, s->write_error);
+	else if (!s->ev->on_eof)
 		stream_fail(s, ERR_CLOSED, "closed by the peer");
-		return true;
-	}
-	return CALL(s, s->ev->on_eof(s->ctx));
+	return s->state == STREAM_CLOSED || CALL(s, s->ev->on_eof(s->ctx));
 }
 
 /* LINGER: the peer's rest is thrown away until it closes too. */
@@ -255,10 +262,23 @@ static bool input_ready(struct stream *s)
 		if ((size_t)n < room && !stream_tls_pending(s))
 			break;
 	}
+	/* What OpenSSL still holds makes no descriptor readable. */
+	if (wants_input(s) && stream_tls_pending(s))
+		task_defer(&s->show);
 	return true;
 }
 
 /* ---- output ---- */
+
+/* The peer takes no more, but its last words may wait to be read ("421 ..."): the end of input then ends the stream. */
+static void output_failed(struct stream *s, int errnum)
+{
+	s->write_error = errnum;
+	buf_done(&s->out);
+	s->sent = 0;
+	if (s->tls_waits || !wants_input(s))
+		fail_errno(s, errnum);
+}
 
 static bool output_gone(struct stream *s)
 {
@@ -271,8 +291,6 @@ static bool output_gone(struct stream *s)
 		stream_update(s);
 		return true;
 	}
-	if (s->tls_waits)
-		stream_tls_start(s);
 	bool tell = s->want_empty || s->want_drain;
 	s->want_empty = s->want_drain = false;
 	return !tell || !s->ev->on_drain || CALL(s, s->ev->on_drain(s->ctx));
@@ -282,21 +300,16 @@ static bool flush(struct stream *s)
 {
 	if (s->state != STREAM_OPEN && s->state != STREAM_CLOSING)
 		return true;
-	while (s->sent < s->out.len) {
-		ssize_t n = write_some(s, s->out.data + s->sent, s->out.len - s->sent);
-		if (n == -EAGAIN) {
-			stream_update(s);
-			break;
-		}
-		if (n < 0) {
-			fail_errno(s, (int)-n);
-			return true;
-		}
-		s->sent += (size_t)n;
+	int r = s->write_error ? 0 : write_out(s);
+	if (r < 0 && r != -EAGAIN) {
+		output_failed(s, -r);
+		return true;
 	}
-	if (s->sent == s->out.len)
+	if (s->tls_waits && s->sent == s->clear)
+		stream_tls_start(s);
+	else if (s->sent == s->out.len)
 		return output_gone(s);
-	if (s->want_drain && s->out.len - s->sent <= s->limits.write_max / 2) {
+	if (s->want_drain && stream_unsent(s) <= s->limits.write_max / 2) {
 		s->want_drain = false;
 		return !s->ev->on_drain || CALL(s, s->ev->on_drain(s->ctx));
 	}
@@ -307,7 +320,7 @@ static void on_flush(void *ctx)
 {
 	struct stream *s = ctx;
 	if (flush(s))
-		stop_waiting_for_write(s);
+		stream_update(s);
 }
 
 /* ---- readiness ---- */
@@ -322,6 +335,7 @@ static bool connected(struct stream *s)
 	timer_cancel(&s->deadline);
 	stream_set_state(s, STREAM_OPEN);
 	s->loop->ops->local_addr(s->loop, s->io.fd, &s->local);
+	task_defer(&s->flush); /* what was queued meanwhile */
 	return !s->ev->on_open || CALL(s, s->ev->on_open(s->ctx));
 }
 
@@ -335,12 +349,7 @@ static void on_ready(void *ctx, unsigned ready)
 		lives = stream_tls_step(s);
 	else if (s->state == STREAM_LINGER)
 		swallow(s);
-	else if (ready & IO_READ && !wants_input(s) && !(ready & IO_WRITE && s->io.wanted & IO_WRITE)) {
-		/* Gone while nobody reads: told when reading goes on; until then it must not wake us again. */
-		s->hup = true;
-		io_update(s->loop, &s->io, 0);
-		return;
-	} else {
+	else {
 		if (ready & IO_WRITE && s->out.len > s->sent)
 			lives = flush(s);
 		if (lives && ready & IO_READ)
@@ -361,12 +370,11 @@ static void on_show(void *ctx)
 		return;
 	}
 	bool lives = true;
-	s->hup = false;
 	if (s->state == STREAM_HANDSHAKE)
 		lives = stream_tls_step(s);
 	else if (!s->paused && s->state == STREAM_OPEN && !s->tls_waits) {
-		lives = show(s, SLICE_EMPTY);
-		if (lives && s->state == STREAM_OPEN && stream_tls_pending(s))
+		lives = !s->again || show(s, SLICE_EMPTY);
+		if (lives && stream_tls_pending(s))
 			lives = input_ready(s);
 	}
 	if (lives)
@@ -430,15 +438,27 @@ enum err stream_connect(struct loop *l, const struct connect_options *o, const s
 enum err stream_from_fd(struct loop *l, int fd, const struct stream_events *ev, void *ctx,
 			struct stream **ret, struct diag *d)
 {
+	struct net_addr peer = {0};
+	l->ops->peer_addr(l, fd, &peer);
+	enum err e = stream_accepted(l, fd, &peer, ev, ret);
+	if (e)
+		return diag_set(d, e, "connection cannot be taken over: %s", err_name(e));
+	stream_set_events(*ret, ev, ctx);
+	return ERR_OK;
+}
+
+enum err stream_accepted(struct loop *l, int fd, const struct net_addr *peer, const struct stream_events *ev,
+			 struct stream **ret)
+{
 	struct stream *s = stream_new(l, fd, STREAM_OPEN);
 	if (!s) {
 		l->ops->close(l, fd);
-		return diag_set(d, ERR_NOMEM, "no memory for a connection");
+		return ERR_NOMEM;
 	}
-	stream_set_events(s, ev, ctx);
-	l->ops->peer_addr(l, fd, &s->peer);
+	stream_set_events(s, ev, NULL);
+	s->peer = *peer;
 	l->ops->local_addr(l, fd, &s->local);
-	return give(s, ret, d);
+	return give(s, ret, NULL);
 }
 
 void stream_free(struct stream *s)
@@ -453,7 +473,8 @@ void stream_free(struct stream *s)
 
 int stream_release(struct stream *s)
 {
-	if (s->state != STREAM_OPEN || s->ssl || s->in.len || s->out.len > s->sent)
+	if (s->state != STREAM_OPEN || s->ssl || s->showing || s->in.len || stream_unsent(s) ||
+	    s->write_error)
 		return -1;
 	int fd = s->io.fd;
 	io_update(s->loop, &s->io, 0);
@@ -498,24 +519,29 @@ size_t stream_unsent(const struct stream *s)
 	return s->out.len - s->sent;
 }
 
+static void forget_sent(struct stream *s)
+{
+	buf_consume(&s->out, s->sent);
+	s->clear -= MIN(s->clear, s->sent);
+	s->sent = 0;
+}
+
 enum err stream_writev(struct stream *s, const struct iovec *iov, size_t n)
 {
 	size_t total = 0;
-	if (s->state > STREAM_HANDSHAKE)
+	if (s->state > STREAM_HANDSHAKE || s->write_error)
 		return ERR_CLOSED;
 	for (size_t i = 0; i < n; i++)
 		total += iov[i].iov_len;
-	if (s->sent) {
-		buf_consume(&s->out, s->sent);
-		s->sent = 0;
-	}
+	if (total > s->out.max || s->sent > s->out.len / 2 || s->out.len > s->out.max - total)
+		forget_sent(s);
 	if (buf_reserve(&s->out, total) != ERR_OK)
 		return ERR_LIMIT;
 	for (size_t i = 0; i < n; i++)
 		buf_add_mem(&s->out, iov[i].iov_base, iov[i].iov_len);
 	if (s->state == STREAM_OPEN)
 		task_defer(&s->flush);
-	if (s->out.len <= s->limits.write_max)
+	if (stream_unsent(s) <= s->limits.write_max)
 		return ERR_OK;
 	s->want_drain = true;
 	return ERR_AGAIN;
@@ -536,15 +562,12 @@ void stream_notify_drain(struct stream *s)
 
 void stream_flush(struct stream *s)
 {
-	/* on_drain and on_close may follow, but only from the loop: write what goes now, leave the rest to the task. */
-	while (s->state == STREAM_OPEN && s->sent < s->out.len) {
-		ssize_t n = write_some(s, s->out.data + s->sent, s->out.len - s->sent);
-		if (n < 0)
-			break;
-		s->sent += (size_t)n;
-	}
-	if (s->state == STREAM_OPEN)
-		task_defer(&s->flush);
+	/* on_drain and on_close may follow, but only from the loop: what becomes of it is the task's business, which
+	 * meets an error again. */
+	if (s->state != STREAM_OPEN || s->write_error)
+		return;
+	(void)write_out(s);
+	task_defer(&s->flush);
 }
 
 void stream_pause(struct stream *s)
@@ -556,6 +579,7 @@ void stream_pause(struct stream *s)
 void stream_resume(struct stream *s)
 {
 	s->paused = false;
+	s->again = true;
 	task_defer(&s->show);
 }
 
@@ -567,8 +591,10 @@ void stream_close(struct stream *s, uint64_t linger_ms)
 	}
 	if (s->state != STREAM_OPEN)
 		return;
+	stream_flush(s); /* with a linger of 0 there is no other time */
 	stream_set_state(s, STREAM_CLOSING);
-	buf_done(&s->in);
+	if (!s->showing) /* else the owner still looks at it */
+		buf_done(&s->in);
 	timer_set(&s->deadline, linger_ms);
 	task_defer(&s->flush);
 }

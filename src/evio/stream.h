@@ -84,7 +84,8 @@ void stream_close(struct stream *s, uint64_t linger_ms);
 void stream_abort(struct stream *s); /* closes now; on_close comes in the next turn */
 void stream_free(struct stream *s);  /* closes now; no further callback; NULL is fine */
 
-/* Start TLS on an OPEN stream. The context is shared and must outlive the stream. */
+/* Start TLS on an OPEN stream; timeout_ms 0: 30 s. A client context must outlive the stream, a server context is kept
+ * as long as needed. Output that was queued before goes out first, in the clear. ERR_CLOSED: it is not OPEN. */
 MUST_CHECK enum err stream_tls_accept(struct stream *s, struct tls_server *ctx, uint64_t timeout_ms,
 				      struct diag *d);
 MUST_CHECK enum err stream_tls_connect(struct stream *s, struct tls_client *ctx, const struct tls_peer *peer,

@@ -6,7 +6,6 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/x509.h>
-#include <string.h>
 
 /* ---- BIO ---- */
 
@@ -33,19 +32,54 @@ static long bio_ctrl(BIO *b, int cmd, long num, void *ptr)
 	return cmd == BIO_CTRL_FLUSH;
 }
 
-/* Made once per process by tls_library_init (or the first handshake) and never changed. */
-static BIO_METHOD *bio_method(void)
+BIO_METHOD *stream_bio_method(void)
 {
-	static BIO_METHOD *method;
-	if (!method) {
-		method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "tidegate stream");
-		if (method) {
-			BIO_meth_set_read(method, bio_read);
-			BIO_meth_set_write(method, bio_write);
-			BIO_meth_set_ctrl(method, bio_ctrl);
-		}
+	BIO_METHOD *m = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "tidegate stream");
+	if (!m)
+		return NULL;
+	BIO_meth_set_read(m, bio_read);
+	BIO_meth_set_write(m, bio_write);
+	BIO_meth_set_ctrl(m, bio_ctrl);
+	return m;
+}
+
+/* ---- records ---- */
+
+static ssize_t ssl_result(struct stream *s, int r)
+{
+	switch (SSL_get_error(s->ssl, r)) {
+	case SSL_ERROR_WANT_READ:
+	case SSL_ERROR_WANT_WRITE:
+		return -EAGAIN;
+	case SSL_ERROR_ZERO_RETURN:
+		return 0;
+	case SSL_ERROR_SYSCALL:
+		return -ECONNRESET;
+	default:
+		return -EPROTO;
 	}
-	return method;
+}
+
+ssize_t stream_tls_read(struct stream *s, void *p, size_t n)
+{
+	ERR_clear_error();
+	size_t got = 0;
+	int r = SSL_read_ex(s->ssl, p, n, &got);
+	return r == 1 ? (ssize_t)got : ssl_result(s, r);
+}
+
+ssize_t stream_tls_write(struct stream *s, const void *p, size_t n)
+{
+	ERR_clear_error();
+	size_t done = 0;
+	int r = SSL_write_ex(s->ssl, p, n, &done);
+	ssize_t result = r == 1 ? (ssize_t)done : ssl_result(s, r);
+	return result == 0 ? -EPIPE : result;
+}
+
+bool stream_tls_wants_write(const struct stream *s)
+{
+	return SSL_want_write(s->ssl);
 }
 
 /* ---- handshake ---- */
@@ -61,7 +95,7 @@ static void describe(struct stream *s)
 	i->cipher = SSL_get_cipher_name(s->ssl);
 	i->bits = SSL_get_cipher_bits(s->ssl, NULL);
 	i->resumed = SSL_session_reused(s->ssl);
-	i->verified = cert && verify == X509_V_OK && SSL_get_verify_mode(s->ssl) != SSL_VERIFY_NONE;
+	i->verified = cert && verify == X509_V_OK && s->tls_named;
 	i->verify_error = verify != X509_V_OK ? X509_verify_cert_error_string(verify) : NULL;
 	i->sni = slice_str(sni);
 	if (!cert)
@@ -77,10 +111,10 @@ static void describe(struct stream *s)
 static void fail(struct stream *s)
 {
 	struct diag d = {0};
-	long verify = SSL_get_verify_result(s->ssl);
-	if (verify != X509_V_OK) {
+	if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
 		stream_fail(s, ERR_PERM, "certificate not accepted: %s",
-			    X509_verify_cert_error_string(verify));
+			    X509_verify_cert_error_string(SSL_get_verify_result(s->ssl)));
+		ERR_clear_error();
 		return;
 	}
 	tls_error(&d, ERR_IO, "TLS handshake");
@@ -115,17 +149,8 @@ void stream_tls_start(struct stream *s)
 	task_defer(&s->show);
 }
 
-static enum err begin(struct stream *s, SSL *ssl, uint64_t timeout_ms, struct diag *d)
+static void begin(struct stream *s, SSL *ssl, uint64_t timeout_ms)
 {
-	BIO *bio = ssl && bio_method() ? BIO_new(bio_method()) : NULL;
-	if (!bio) {
-		SSL_free(ssl);
-		return d && d->code ? d->code : diag_set(d, ERR_NOMEM, "no memory for TLS");
-	}
-	ASSERT(s->state == STREAM_OPEN && !s->ssl && !s->tls_waits);
-	BIO_set_data(bio, s);
-	BIO_set_init(bio, 1);
-	SSL_set_bio(ssl, bio, bio);
 	if (s->showing) {
 		s->discard = true;
 	} else {
@@ -133,34 +158,52 @@ static enum err begin(struct stream *s, SSL *ssl, uint64_t timeout_ms, struct di
 		buf_done(&s->in);
 	}
 	s->ssl = ssl;
-	s->tls_timeout_ms = timeout_ms;
-	s->tls_waits = true; /* what is queued still goes in the clear */
+	s->tls_timeout_ms = timeout_ms ? timeout_ms : STREAM_TLS_TIMEOUT_MS;
+	s->tls_waits = true; /* what is queued by now still goes in the clear */
+	s->clear = s->out.len;
 	stream_flush(s);
-	if (s->out.len == s->sent)
+	if (s->sent == s->clear && !s->write_error)
 		stream_tls_start(s);
-	return ERR_OK;
+	else
+		timer_set(&s->deadline, s->tls_timeout_ms);
+}
+
+static enum err may_begin(const struct stream *s, struct diag *d)
+{
+	ASSERT(!s->ssl);
+	if (s->state == STREAM_OPEN && !s->write_error)
+		return ERR_OK;
+	return diag_set(d, ERR_CLOSED, "no TLS on a connection that is closed");
 }
 
 enum err stream_tls_accept(struct stream *s, struct tls_server *ctx, uint64_t timeout_ms, struct diag *d)
 {
-	SSL *ssl = tls_server_ssl(ctx);
-	if (ssl)
-		SSL_set_accept_state(ssl);
-	enum err e = begin(s, ssl, timeout_ms, d);
-	if (!e) {
-		tls_server_ref(ctx); /* an old epoch's keys live as long as its sessions */
-		s->tls_server = ctx;
-	}
-	return e;
+	SSL *ssl;
+	enum err e = may_begin(s, d);
+	if (!e)
+		e = tls_server_ssl(ctx, s, &ssl, d);
+	if (e)
+		return e;
+	SSL_set_accept_state(ssl);
+	tls_server_ref(ctx); /* an old epoch's keys live as long as its sessions */
+	s->tls_server = ctx;
+	begin(s, ssl, timeout_ms);
+	return ERR_OK;
 }
 
 enum err stream_tls_connect(struct stream *s, struct tls_client *ctx, const struct tls_peer *peer,
 			    uint64_t timeout_ms, struct diag *d)
 {
-	SSL *ssl = tls_client_ssl(ctx, peer, d);
-	if (ssl)
-		SSL_set_connect_state(ssl);
-	return begin(s, ssl, timeout_ms, d);
+	SSL *ssl;
+	enum err e = may_begin(s, d);
+	if (!e)
+		e = tls_client_ssl(ctx, peer, s, &ssl, d);
+	if (e)
+		return e;
+	SSL_set_connect_state(ssl);
+	s->tls_named = peer->name.len > 0;
+	begin(s, ssl, timeout_ms);
+	return ERR_OK;
 }
 
 const struct tls_info *stream_tls_info(const struct stream *s)

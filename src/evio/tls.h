@@ -6,6 +6,7 @@
 
 #include "core/diag.h"
 #include "core/slice.h"
+#include "evio/limits.h"
 
 struct tls_server;
 struct tls_client;
@@ -25,23 +26,25 @@ struct tls_info {
 struct tls_server_options {
 	struct slice certificate_pem; /* chain, leaf first */
 	struct slice key_pem;
-	struct slice ticket_key; /* 80 octets shared by all smtpd, or empty: no tickets */
+	struct slice ticket_key; /* TLS_TICKET_KEY octets shared by all smtpd, or empty: no tickets */
 };
-/* ERR_SYNTAX (not PEM), ERR_PERM (key does not belong to the certificate), with words. */
+/* ERR_SYNTAX (not PEM), ERR_PERM (key does not belong to the certificate), ERR_RANGE (ticket key), with words. */
 MUST_CHECK enum err tls_server_new(const struct tls_server_options *o, struct tls_server **ret,
 				   struct diag *d);
 void tls_server_ref(struct tls_server *t);
 void tls_server_unref(struct tls_server *t);
 
 struct tls_client_options {
-	struct slice ca_pem;  /* trust anchors; empty: the system's store */
+	struct slice
+		ca_pem; /* trust anchors; empty: the system's bundle, read here and now (before a chroot) */
 	bool no_system_store; /* with empty ca_pem: trust nothing */
 };
 MUST_CHECK enum err tls_client_new(const struct tls_client_options *o, struct tls_client **ret,
 				   struct diag *d);
 void tls_client_free(struct tls_client *t);
 
-/* How one outgoing connection is to be checked. */
+/* How one outgoing connection is to be checked. `verified` needs a name; without one, or with one that no certificate
+ * can have, require_verified is refused (ERR_RANGE). */
 struct tls_peer {
 	struct slice name;     /* SNI and the name to verify; may be empty */
 	bool require_verified; /* a failed verification ends the handshake; else it is only reported in
