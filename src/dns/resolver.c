@@ -274,9 +274,7 @@ static enum err configure(struct ub_ctx *ub, const struct resolver_options *o, s
 		e = set(ub, settings[i].name, settings[i].value, d);
 	if (!e && o->no_ipv6)
 		e = set(ub, "do-ip6:", "no", d);
-	if (!e && o->no_validation)
-		e = set(ub, "module-config:", "iterator", d);
-	else if (!e)
+	if (!e)
 		e = add_anchors(ub, o->trust_anchor, d);
 	for (size_t i = 0; i < o->forward_count && !e; i++)
 		e = add_forwarder(ub, o->forward[i], d);

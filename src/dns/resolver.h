@@ -13,9 +13,10 @@ struct resolver_options {
 	const struct slice *forward; /* "192.0.2.53:53", "[2001:db8::53]:53"; port optional */
 	size_t forward_count;        /* 0: full recursion */
 	uint64_t timeout_ms;         /* per question; 0: 30 s */
-	struct slice trust_anchor;   /* zone text, DS or DNSKEY records; empty: the root's, built in */
-	bool no_validation;          /* tests: the scripted server signs nothing */
-	bool no_ipv6;                /* do not ask over IPv6 */
+	/* Zone text, DS or DNSKEY records, comments behind ';'. Empty: the root's, built in. Text without any record:
+	 * nothing is validated, for forwarders with unsigned zones of their own. */
+	struct slice trust_anchor;
+	bool no_ipv6; /* do not ask over IPv6 */
 };
 
 struct resolver;

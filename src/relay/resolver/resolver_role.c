@@ -143,10 +143,23 @@ static void on_resolved(void *ctx, const struct dns_mx_result *r)
 		p->env.drained(p->env.ctx);
 }
 
+static enum err flight_start(struct flight *f)
+{
+	const struct dns_mx_options o = {
+		.loop = f->p->env.loop, .lookup = &f->p->lookup, .no_ipv6 = !f->p->conf->delivery.ipv6};
+	return dns_mx_start(&o, f->kind, flight_name(f), on_resolved, f, &f->mx);
+}
+
+static void flight_give_up(struct flight *f)
+{
+	LIST_EACH_SAFE (&f->waiters, n, next) {
+		answer_temporary(f->p, CONTAINER_OF(n, struct waiter, node), SLICE_LIT("out of memory"));
+	}
+	flight_free(f);
+}
+
 static struct flight *flight_new(struct process *p, const struct flight_key *k)
 {
-	struct dns_mx_options o = {
-		.loop = p->env.loop, .lookup = &p->lookup, .no_ipv6 = !p->conf->delivery.ipv6};
 	struct flight *f = NEW(struct flight);
 	if (!f)
 		return NULL;
@@ -159,7 +172,7 @@ static struct flight *flight_new(struct process *p, const struct flight_key *k)
 		memcpy(f->name, k->name.ptr, k->name.len);
 	if (map_insert(&p->flights, &f->node, hash_islice(k->name)) != ERR_OK)
 		goto fail;
-	if (dns_mx_start(&o, k->kind, k->name, on_resolved, f, &f->mx) == ERR_OK)
+	if (flight_start(f) == ERR_OK)
 		return f;
 	map_remove(&p->flights, &f->node);
 fail:
@@ -256,26 +269,62 @@ static void peer(void *self, enum wire_role role, uint32_t slot, int fd)
 		log_event(p->env.log, LOG_ERROR, "resolver.channel_failed", "why", d.text, NULL);
 }
 
-static void config(void *self, struct conf *conf, uint64_t epoch)
+static enum err make_resolver(struct process *p, struct resolver **ret, struct diag *d)
 {
-	struct process *p = self;
-	conf_ref(conf);
-	conf_unref(p->conf);
-	p->conf = conf;
-}
-
-static enum err make_resolver(struct process *p, struct diag *d)
-{
-	struct resolver_options o = {
+	const struct resolver_options o = {
 		.forward = p->conf->resolver.forward.items,
 		.forward_count = p->conf->resolver.forward.count,
 		.timeout_ms = p->conf->resolver.timeout,
 		.trust_anchor = p->env.trust_anchor,
 	};
-	enum err e = resolver_new(p->env.loop, &o, &p->resolver, d);
-	if (!e)
-		p->lookup = resolver_lookup(p->resolver);
-	return e;
+	return resolver_new(p->env.loop, &o, ret, d);
+}
+
+static bool same_resolver(const struct conf_resolver *a, const struct conf_resolver *b)
+{
+	bool same = a->timeout == b->timeout && a->forward.count == b->forward.count;
+	for (size_t i = 0; same && i < a->forward.count; i++)
+		same = slice_eq(a->forward.items[i], b->forward.items[i]);
+	return same;
+}
+
+/* What is under way is asked again, of the new one; what the old one said is forgotten. */
+static void replace_resolver(struct process *p)
+{
+	struct diag d = {0};
+	struct resolver *fresh;
+	if (make_resolver(p, &fresh, &d) != ERR_OK) {
+		log_event(p->env.log, LOG_ERROR, "resolver.not_replaced", "why", d.text, NULL);
+		return;
+	}
+	MAP_EACH_SAFE (&p->flights, n, next) {
+		struct flight *f = CONTAINER_OF(n, struct flight, node);
+		dns_mx_cancel(f->mx);
+		f->mx = NULL;
+	}
+	resolver_free(p->resolver);
+	p->resolver = fresh;
+	p->lookup = resolver_lookup(fresh);
+	cache_done(&p->cache);
+	cache_init(&p->cache, RESOLVER_CACHE_MAX);
+	MAP_EACH_SAFE (&p->flights, n, next) {
+		struct flight *f = CONTAINER_OF(n, struct flight, node);
+		if (flight_start(f) != ERR_OK)
+			flight_give_up(f);
+	}
+}
+
+/* The trust anchor stays that of the start: its file is out of reach now. */
+static void config(void *self, struct conf *conf, uint64_t epoch)
+{
+	struct process *p = self;
+	struct conf *old = p->conf;
+	bool same = same_resolver(&old->resolver, &conf->resolver);
+	conf_ref(conf);
+	p->conf = conf;
+	if (!same && !p->env.dns)
+		replace_resolver(p);
+	conf_unref(old);
 }
 
 static void stop(void *self)
@@ -306,11 +355,13 @@ static enum err start(const struct role_env *env, void **ret_self, struct diag *
 	map_init(&p->flights, flight_eq);
 	if (env->dns)
 		p->lookup = *env->dns;
-	enum err e = env->dns ? ERR_OK : make_resolver(p, d);
+	enum err e = env->dns ? ERR_OK : make_resolver(p, &p->resolver, d);
 	if (e) {
 		stop(p);
 		return e;
 	}
+	if (p->resolver)
+		p->lookup = resolver_lookup(p->resolver);
 	*ret_self = p;
 	return ERR_OK;
 }

@@ -117,6 +117,7 @@ static enum err read_trust_anchor(struct runtime *r, struct diag *d)
 		n = read(fd, r->anchor.data + r->anchor.len, 4096);
 		r->anchor.len += n > 0 ? (size_t)n : 0;
 	}
+	buf_add_char(&r->anchor, '\n'); /* an empty file is not the same as none: it says that nothing is validated */
 	r->env.trust_anchor = buf_slice(&r->anchor);
 	return ERR_OK;
 }

@@ -1,52 +1,30 @@
 /* libunbound behind struct dns_lookup, against a small name server on 127.0.0.1 that runs on the same loop. */
 #include "dns/resolver.h"
 
-#include "core/buf.h"
+#include "dns_server.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include <arpa/inet.h>
 #include <cmocka.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#define WAIT_MS    20000 /* no answer takes longer */
-#define HEADER_LEN 12u
+#define WAIT_MS 20000 /* no answer takes longer */
 
-enum { RCODE_OK = 0, RCODE_SERVFAIL = 2, RCODE_NXDOMAIN = 3, SILENT = 100 };
-
-struct record {
-	const char *name;
-	uint16_t type;
-	int rcode;
-	uint32_t ttl;
-	const char *data; /* as on the wire; names compressed or not */
-	size_t len;
-};
-
-#define DATA(s) s, sizeof(s) - 1
-static const struct record records[] = {
-	{"mx.test", DNS_MX, RCODE_OK, 300,
-	 DATA("\0\12\1a\xc0\x0c")}, /* a.<the question's name>, compressed */
-	{"mx.test", DNS_MX, RCODE_OK, 300, DATA("\0\24\1b\4test\0")},
-	{"a.mx.test", DNS_A, RCODE_OK, 2, DATA("\300\0\2\1")},
-	{"a.mx.test", DNS_AAAA, RCODE_OK, 200000, DATA("\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1")},
-	{"empty.test", DNS_A, RCODE_OK, 60, NULL, 0},
-	{"gone.test", DNS_A, RCODE_NXDOMAIN, 60, NULL, 0},
-	{"broken.test", DNS_A, RCODE_SERVFAIL, 60, NULL, 0},
-	{"silent.test", DNS_A, SILENT, 60, NULL, 0},
-};
-
-struct server {
-	int fd;
-	uint16_t port;
-	unsigned questions;
+static const struct dns_server_record records[] = {
+	{"mx.test", DNS_MX, DNS_SERVER_OK, 300,
+	 DNS_SERVER_DATA("\0\12\1a\xc0\x0c")}, /* a.<the question's name>, compressed */
+	{"mx.test", DNS_MX, DNS_SERVER_OK, 300, DNS_SERVER_DATA("\0\24\1b\4test\0")},
+	{"a.mx.test", DNS_A, DNS_SERVER_OK, 2, DNS_SERVER_DATA("\300\0\2\1")},
+	{"a.mx.test", DNS_AAAA, DNS_SERVER_OK, 200000,
+	 DNS_SERVER_DATA("\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1")},
+	{"empty.test", DNS_A, DNS_SERVER_OK, 60, NULL, 0},
+	{"gone.test", DNS_A, DNS_SERVER_NXDOMAIN, 60, NULL, 0},
+	{"broken.test", DNS_A, DNS_SERVER_SERVFAIL, 60, NULL, 0},
+	{"silent.test", DNS_A, DNS_SERVER_SILENT, 60, NULL, 0},
 };
 
 struct answer {
@@ -61,110 +39,10 @@ struct answer {
 
 struct bench {
 	struct loop *loop;
-	struct server srv;
+	struct dns_server srv;
 	struct resolver *r;
 	struct dns_lookup lookup;
 };
-
-/* ---- the name server ---- */
-
-static void put16(struct buf *out, unsigned v)
-{
-	buf_add_u8(out, (uint8_t)(v >> 8));
-	buf_add_u8(out, (uint8_t)v);
-}
-
-static void put32(struct buf *out, uint32_t v)
-{
-	put16(out, v >> 16);
-	put16(out, v & 0xffff);
-}
-
-/* The question's name as text; returns the length of the question section. */
-static size_t question_name(const uint8_t *q, size_t len, char *text, size_t size)
-{
-	size_t at = 0, used = 0;
-	while (at < len && q[at]) {
-		used += (size_t)snprintf(text + used, size - used, "%s%.*s", used ? "." : "", q[at],
-					 (const char *)q + at + 1);
-		at += q[at] + 1u;
-	}
-	for (char *c = text; *c; c++)
-		*c |= 0x20; /* upper case comes from nowhere, but costs nothing */
-	return at + 5;
-}
-
-static void add_soa(struct buf *out)
-{
-	buf_add_mem(out, "\4test\0\0\6\0\1\0\0\0\74\0\32\1n\0\1h\0", 22);
-	for (int i = 0; i < 5; i++)
-		put32(out, 60);
-}
-
-static void respond(struct bench *b, const uint8_t *q, size_t len, const struct sockaddr_in *from)
-{
-	char name[256] = "";
-	size_t qlen = question_name(q + HEADER_LEN, len - HEADER_LEN, name, sizeof(name));
-	unsigned type = (unsigned)q[HEADER_LEN + qlen - 4] << 8 | q[HEADER_LEN + qlen - 3];
-	int rcode = RCODE_NXDOMAIN;
-	unsigned count = 0;
-	CLEANUP(buf_done) struct buf body, out;
-	buf_init(&body, 2000);
-	buf_init(&out, 4000);
-	for (size_t i = 0; i < ARRAY_LEN(records); i++) {
-		if (strcmp(records[i].name, name) != 0)
-			continue;
-		rcode = records[i].type == type   ? records[i].rcode
-			: rcode == RCODE_NXDOMAIN ? RCODE_OK
-						  : rcode;
-		if (records[i].type != type || !records[i].data)
-			continue;
-		count++;
-		put16(&body, 0xc00c);
-		put16(&body, type);
-		put16(&body, 1);
-		put32(&body, records[i].ttl);
-		put16(&body, (unsigned)records[i].len);
-		buf_add_mem(&body, records[i].data, records[i].len);
-	}
-	if (rcode == SILENT)
-		return;
-	buf_add_mem(&out, q, 2);
-	put16(&out, 0x8180u | (unsigned)rcode);
-	put16(&out, 1);
-	put16(&out, count);
-	put16(&out, count == 0 && rcode != RCODE_SERVFAIL);
-	put16(&out, 0);
-	buf_add_mem(&out, q + HEADER_LEN, qlen);
-	buf_add(&out, buf_slice(&body));
-	if (count == 0 && rcode != RCODE_SERVFAIL)
-		add_soa(&out);
-	(void)!sendto(b->srv.fd, out.data, out.len, 0, (const struct sockaddr *)from, sizeof(*from));
-}
-
-static void on_question(void *ctx)
-{
-	struct bench *b = ctx;
-	uint8_t q[1500];
-	struct sockaddr_in from;
-	socklen_t from_len = sizeof(from);
-	ssize_t n = recvfrom(b->srv.fd, q, sizeof(q), MSG_DONTWAIT, (struct sockaddr *)&from, &from_len);
-	if (n <= (ssize_t)HEADER_LEN + 5)
-		return;
-	b->srv.questions++;
-	respond(b, q, (size_t)n, &from);
-}
-
-static void server_start(struct bench *b)
-{
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof(a);
-	b->srv.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(b->srv.fd, (struct sockaddr *)&a, sizeof(a)), 0);
-	assert_int_equal(getsockname(b->srv.fd, (struct sockaddr *)&a, &len), 0);
-	b->srv.port = ntohs(a.sin_port);
-	assert_int_equal(loop_watch_readable(b->loop, b->srv.fd, on_question, b), ERR_OK);
-}
 
 /* ---- the bench ---- */
 
@@ -174,8 +52,10 @@ static void open_resolver(struct bench *b, uint64_t timeout_ms)
 	struct diag d = {0};
 	snprintf(forward, sizeof(forward), "127.0.0.1:%u", b->srv.port);
 	const struct slice list = slice_str(forward);
-	const struct resolver_options o = {
-		.forward = &list, .forward_count = 1, .timeout_ms = timeout_ms, .no_validation = true};
+	const struct resolver_options o = {.forward = &list,
+					   .forward_count = 1,
+					   .timeout_ms = timeout_ms,
+					   .trust_anchor = SLICE_LIT("; nothing is signed here\n")};
 	if (resolver_new(b->loop, &o, &b->r, &d) != ERR_OK)
 		fail_msg("%s", d.text);
 	b->lookup = resolver_lookup(b->r);
@@ -186,7 +66,7 @@ static int setup(void **state)
 	static struct bench b;
 	b = (struct bench){0};
 	assert_int_equal(loop_epoll_new(&b.loop, NULL), ERR_OK);
-	server_start(&b);
+	dns_server_start(&b.srv, b.loop, records, ARRAY_LEN(records));
 	*state = &b;
 	return 0;
 }
@@ -195,8 +75,7 @@ static int teardown(void **state)
 {
 	struct bench *b = *state;
 	resolver_free(b->r);
-	assert_int_equal(loop_watch_readable(b->loop, b->srv.fd, NULL, NULL), ERR_OK);
-	close(b->srv.fd);
+	dns_server_stop(&b->srv);
 	loop_free(b->loop);
 	return 0;
 }

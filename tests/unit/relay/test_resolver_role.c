@@ -1,6 +1,7 @@
 /* The resolver process: questions over its channel, scripted DNS behind it. */
 #include "conf/conf.h"
 #include "dns_script.h"
+#include "dns_server.h"
 #include "evio/ipc.h"
 #include "relay/resolver/resolver_role.h"
 #include "relay/wire/resolve.h"
@@ -76,6 +77,29 @@ static void on_drained(void *ctx)
 	b->drained++;
 }
 
+static struct conf *load(const char *text)
+{
+	struct conf *conf = NULL;
+	struct diag d = {0};
+	if (conf_load_text(slice_str(text), "test", &conf, &d) != ERR_OK)
+		fail_msg("%s", d.text);
+	return conf;
+}
+
+static void start(struct bench *b, const struct dns_lookup *dns)
+{
+	struct diag d = {0};
+	struct role_env env = {.trust_anchor = SLICE_LIT("; nothing is signed here\n"),
+			       .loop = b->loop,
+			       .log = b->log,
+			       .conf = b->conf,
+			       .dns = dns,
+			       .drained = on_drained,
+			       .ctx = b};
+	assert_int_equal(resolver_role.start(&env, &b->resolver, &d), ERR_OK);
+	connect_queue(b);
+}
+
 static int setup(void **state)
 {
 	static struct bench b;
@@ -84,19 +108,11 @@ static int setup(void **state)
 	assert_int_equal(loop_epoll_new(&b.loop, &d), ERR_OK);
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	assert_int_equal(log_new(b.loop, null, LOG_SINK_FILE, LOG_DEBUG, "test", &b.log, &d), ERR_OK);
-	assert_int_equal(conf_load_text(SLICE_LIT("hostname = \"relay.example\"\n"), "test", &b.conf, &d),
-			 ERR_OK);
+	b.conf = load("hostname = \"relay.example\"\n");
 	arena_init(&b.arena, 1u << 20);
 	dns_script_init(&b.script, b.loop, rows, ARRAY_LEN(rows));
 	b.lookup = dns_script_lookup(&b.script);
-	struct role_env env = {.loop = b.loop,
-			       .log = b.log,
-			       .conf = b.conf,
-			       .dns = &b.lookup,
-			       .drained = on_drained,
-			       .ctx = &b};
-	assert_int_equal(resolver_role.start(&env, &b.resolver, &d), ERR_OK);
-	connect_queue(&b);
+	start(&b, &b.lookup);
 	*state = &b;
 	return 0;
 }
@@ -220,13 +236,54 @@ static void test_drains(void **state)
 	assert_int_equal(b->answers[2].outcome, WIRE_RESOLVE_TEMPORARY);
 }
 
+/* The name server of the old configuration never answers; the new one does, also to what was asked before. */
+static void test_reload_replaces_the_resolver(void **state)
+{
+	static const struct dns_server_record mute[] = {
+		{"x.zone", DNS_MX, DNS_SERVER_SILENT, 60, NULL, 0},
+	};
+	static const struct dns_server_record good[] = {
+		{"x.zone", DNS_MX, DNS_SERVER_OK, 60, DNS_SERVER_DATA("\0\12\xc0\x0c")},
+		{"x.zone", DNS_A, DNS_SERVER_OK, 60, DNS_SERVER_DATA("\300\0\2\1")},
+	};
+	struct bench *b = *state;
+	struct dns_server servers[2];
+	char text[200];
+	resolver_role.stop(b->resolver);
+	dns_server_start(&servers[0], b->loop, mute, ARRAY_LEN(mute));
+	dns_server_start(&servers[1], b->loop, good, ARRAY_LEN(good));
+	struct conf *confs[2];
+	for (int i = 0; i < 2; i++) {
+		snprintf(text, sizeof(text),
+			 "hostname = \"relay.example\"\nresolver { forward = {\"127.0.0.1:%u\"} }\n",
+			 servers[i].port);
+		confs[i] = load(text);
+	}
+	conf_unref(b->conf);
+	b->conf = confs[0];
+	start(b, NULL);
+	ask(b, 1, WIRE_RESOLVE_MX, "x.zone");
+	wait_until(b, &servers[0].questions, 1);
+	resolver_role.config(b->resolver, confs[1], 2);
+	wait_until(b, &b->got, 1);
+	assert_int_equal(b->answers[1].outcome, WIRE_RESOLVE_OK);
+	assert_true(slice_eq_str(b->answers[1].hops[0].host, "x.zone"));
+	conf_unref(confs[1]);
+	for (int i = 0; i < 2; i++)
+		dns_server_stop(&servers[i]);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_answers),          TEST(test_joins_and_caches), TEST(test_queue_comes_back),
-		TEST(test_bad_frame_closes), TEST(test_drains),
+		TEST(test_answers),
+		TEST(test_joins_and_caches),
+		TEST(test_queue_comes_back),
+		TEST(test_bad_frame_closes),
+		TEST(test_reload_replaces_the_resolver),
+		TEST(test_drains),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
