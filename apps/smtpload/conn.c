@@ -19,9 +19,10 @@ static void message_over(struct conn *c, uint16_t code)
 	struct message *m = &c->cur;
 	uint16_t decided = m->refused ? m->refused : code;
 	l->last_reply_us = load_clock_us();
-	latency_add(&l->message, l->last_reply_us - m->started_us);
+	l->progress_ms = loop_now(l->loop);
 	count_code(l->n.codes, decided);
 	if (decided / 100 == 2) {
+		latency_add(&l->message, l->last_reply_us - m->started_us);
 		l->n.accepted++;
 		l->n.rcpt_accepted += m->rcpts_accepted;
 		l->n.rcpt_refused += l->o.recipients - m->rcpts_accepted;
@@ -38,14 +39,12 @@ static void message_over(struct conn *c, uint16_t code)
 /* What a connection that is no more leaves behind: see the first invariant of load.h. */
 static void settle(struct conn *c)
 {
-	struct message *both[] = {&c->cur, &c->next};
-	for (size_t i = 0; i < ARRAY_LEN(both); i++) {
-		if (both[i]->active && both[i]->content_begun)
-			c->load->n.unanswered++;
-		else if (both[i]->active)
-			load_give_back(c->load, both[i]->seq);
-		both[i]->active = false;
-	}
+	struct load_counts *n = &c->load->n;
+	if (c->cur.active)
+		*(c->cur.content_begun ? &n->unanswered : &n->aborted) += 1;
+	if (c->next.active)
+		load_give_back(c->load, c->next.seq);
+	c->cur.active = c->next.active = false;
 	stream_free(c->stream);
 	c->stream = NULL;
 	if (list_linked(&c->waiting))
@@ -437,7 +436,6 @@ static void final_reply(struct conn *c, uint16_t code)
 static void take_reply(struct conn *c, uint16_t code)
 {
 	bool waits = c->step != STEP_IDLE && c->step != STEP_CONNECT;
-	c->load->progress_ms = loop_now(c->load->loop);
 	if (!waits || (code == 421 && c->step != STEP_GREETING && c->step != STEP_QUIT)) {
 		if (c->step >= STEP_RSET && c->step <= STEP_FINAL)
 			message_over(c, code);

@@ -6,10 +6,12 @@
  * report.c (progress and summary).
  *
  * Invariants:
- *  1. Sequence numbers begin at 0 and are handed out once. One whose connection broke before any of its content went
- *     out is handed out again; one whose content went out and that was not answered is `unanswered` and never again.
- *  2. At the end: given out = accepted + refused + unanswered, and count = given out + unsent.
- *  3. A run ends: by its count, its seconds, or when nothing was answered for the time-out.
+ *  1. Sequence numbers begin at 0. When a connection breaks, its message is `unanswered` if content of it went out and
+ *     `aborted` if only its envelope did: neither is sent again, so that no message can break connections for ever.
+ *     One whose envelope was sent ahead, behind the content of another, is handed back and given out again.
+ *  2. At the end: given out = accepted + refused + unanswered + aborted, and count = given out + unsent (with
+ *     --seconds, only what was handed back is unsent).
+ *  3. A run ends: by its count, its seconds, or when no message was answered for the time-out.
  *
  * Times are microseconds of CLOCK_MONOTONIC where their name ends in _us; the loop's milliseconds otherwise.
  */
@@ -104,7 +106,7 @@ struct conn;
 
 struct load_counts {
 	uint64_t given; /* sequence numbers handed out, without those handed back */
-	uint64_t accepted, refused, unanswered;
+	uint64_t accepted, refused, unanswered, aborted;
 	uint64_t rcpt_accepted, rcpt_refused; /* of messages that went on to DATA */
 	uint64_t octets;                      /* content of accepted messages */
 	uint64_t connects, ready, broken;     /* tried; came as far as MAIL; ended without our QUIT */
@@ -126,9 +128,9 @@ struct load {
 	struct timer opener, tick, pace, end;
 	struct load_counts n;
 	struct latency message, session,
-		lag; /* MAIL to final reply; connect to MAIL; due time to MAIL (only --rate) */
+		lag; /* accepted: MAIL to final reply; connect to MAIL; due time to MAIL (only --rate) */
 	uint64_t started_us, last_reply_us;
-	uint64_t progress_ms; /* loop_now of the last reply of any kind */
+	uint64_t progress_ms; /* loop_now of the last final reply */
 	bool ending;          /* hand out nothing more */
 	int acked_fd;         /* -1: none */
 	struct diag trouble;  /* the latest reason why a connection failed */
@@ -143,6 +145,7 @@ MUST_CHECK enum err load_init(struct load *l, const struct load_options *o, stru
 void load_done(struct load *l);
 /* Runs to the end. Returns ERR_OK even if messages were refused: see load_succeeded. */
 MUST_CHECK enum err load_run(struct load *l, struct diag *d);
+uint64_t load_unsent(const struct load *l);
 bool load_succeeded(const struct load *l);
 void load_stop(struct load *l); /* what is under way is finished; called again: at once */
 

@@ -37,7 +37,7 @@ struct row {
 	uint64_t value;
 };
 
-#define ROWS 15
+#define ROWS 16
 
 static void make_rows(const struct load *l, struct row rows[ROWS])
 {
@@ -48,7 +48,8 @@ static void make_rows(const struct load *l, struct row rows[ROWS])
 		{"accepted", n->accepted},
 		{"refused", n->refused},
 		{"unanswered", n->unanswered},
-		{"unsent", l->o.count - n->given},
+		{"aborted", n->aborted},
+		{"unsent", load_unsent(l)},
 		{"recipients_accepted", n->rcpt_accepted},
 		{"recipients_refused", n->rcpt_refused},
 		{"octets", n->octets},

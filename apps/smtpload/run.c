@@ -64,11 +64,18 @@ bool load_has_work(const struct load *l)
 	return !l->ending && (l->again.len || l->next_seq < l->o.count);
 }
 
+/* At the next due time, in whole milliseconds: the loop's timers are no finer. */
+static void set_pace(struct load *l)
+{
+	uint64_t now = load_clock_us(), due = l->o.rate ? due_us(l, l->next_seq) : now;
+	if (!timer_active(&l->pace))
+		timer_set(&l->pace, due > now ? (due - now) / 1000 + 1 : 1);
+}
+
 void load_wait(struct load *l, struct conn *c)
 {
 	list_push_back(&l->waiting, &c->waiting);
-	if (!timer_active(&l->pace))
-		timer_set(&l->pace, 1);
+	set_pace(l);
 }
 
 static void on_pace(void *ctx)
@@ -81,8 +88,8 @@ static void on_pace(void *ctx)
 			break;
 		conn_wake(CONTAINER_OF(list_pop(&l->waiting), struct conn, waiting));
 	}
-	if (l->waiting.count && !timer_active(&l->pace))
-		timer_set(&l->pace, 1);
+	if (l->waiting.count)
+		set_pace(l);
 }
 
 void load_acknowledge(struct load *l, uint64_t seq)
@@ -127,8 +134,8 @@ static void on_tick(void *ctx)
 	for (uint32_t i = 0; i < l->opened; i++)
 		conn_check_time(&l->conns[i]);
 	if (loop_now(l->loop) - l->progress_ms > l->o.timeout_ms + 2 * TICK_MS && !l->waiting.count) {
-		diag_set(&l->trouble, ERR_TIMEOUT, "no reply on any connection for %llu s",
-			 (unsigned long long)l->o.timeout_ms / 1000);
+		diag_prefix(&l->trouble, "no message answered for %llu s",
+			    (unsigned long long)l->o.timeout_ms / 1000);
 		loop_stop(l->loop);
 	}
 	if (l->terminal)
@@ -253,9 +260,14 @@ enum err load_run(struct load *l, struct diag *d)
 	return l->fatal.code;
 }
 
+/* A run of so many seconds owes only what it has begun. */
+uint64_t load_unsent(const struct load *l)
+{
+	return (l->o.seconds ? l->next_seq : l->o.count) - l->n.given;
+}
+
 bool load_succeeded(const struct load *l)
 {
-	bool bounded_by_count = !l->o.seconds;
 	return l->n.accepted > 0 && l->n.accepted == l->n.given && l->n.rcpt_refused == 0 &&
-	       (!bounded_by_count || l->n.given == l->o.count);
+	       load_unsent(l) == 0;
 }

@@ -10,8 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define LISTEN_MAX 16
+#define PEM_MAX    (1u << 20)
 
 static const char usage[] =
 	"usage: smtpsink [options]\n"
@@ -135,6 +137,16 @@ static bool parse(int argc, char **argv, struct arguments *ret)
 
 /* ---- summary ---- */
 
+/* User and system time of this process. */
+static uint64_t cpu_us(void)
+{
+	struct rusage r;
+	if (getrusage(RUSAGE_SELF, &r) != 0)
+		return 0;
+	return (uint64_t)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) * 1000000 +
+	       (uint64_t)(r.ru_utime.tv_usec + r.ru_stime.tv_usec);
+}
+
 static void summary(const struct sink *k, bool json)
 {
 	struct seen_report r = seen_report(k->seen);
@@ -152,6 +164,7 @@ static void summary(const struct sink *k, bool json)
 		{"numbered", r.numbered},
 		{"duplicates", r.duplicates},
 		{"missing", r.missing},
+		{"cpu_us", cpu_us()},
 	};
 	json_t *o = json_object();
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -192,7 +205,7 @@ static enum err load_file(const char *path, struct buf *out, struct diag *d)
 	for (size_t n; (n = fread(part, 1, sizeof(part), f)) > 0;)
 		buf_add_mem(out, part, n);
 	fclose(f);
-	return out->failed;
+	return out->failed ? diag_set(d, out->failed, "%s: larger than 1M", path) : ERR_OK;
 }
 
 static enum err load_tls(const struct arguments *a, struct tls_server **ret, struct diag *d)
@@ -216,10 +229,9 @@ static void on_accept(void *ctx, struct stream *s)
 static enum err listen_on(struct program *p, const char *text, struct listener **ret, struct diag *d)
 {
 	static const struct listener_events events = {.on_accept = on_accept};
-	CLEANUP(buf_done) struct buf name;
+	CLEANUP(buf_done) struct buf name = {.max = 256};
 	struct net_addr addr;
 	int fd;
-	buf_init(&name, 256);
 	enum err e = net_addr_parse(slice_str(text), 2525, &addr, d);
 	if (!e)
 		e = net_listen(p->sink.loop, &addr, 0666, &fd, d);

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-/* GREETED --MAIL--> MAIL --RCPT--> RCPT --DATA--> DATA --dot--> GREETED; HUNG: reads and answers nothing any more. */
+/* GREETED --MAIL--> MAIL --RCPT--> RCPT --DATA--> DATA --dot--> GREETED; HUNG: answers nothing any more. */
 enum session_state { GREETED, IN_MAIL, IN_RCPT, IN_DATA, HUNG };
 
 struct session {
@@ -20,6 +20,8 @@ struct session {
 	bool line_start; /* DATA: the next octet begins a line */
 	bool header;     /* DATA: still in the header section */
 	bool closing;
+	bool tls_next;     /* STARTTLS was answered: what follows is the handshake's */
+	struct slice said; /* scripted words for a step that succeeds; empty: our own */
 };
 
 static uint32_t roll(struct session *s)
@@ -35,11 +37,18 @@ static void reply(struct session *s, struct slice line)
 	struct iovec iov[2] = {{(void *)line.ptr, line.len}, {(void *)"\r\n", 2}};
 	if (line.len && line.ptr[0] != '2' && line.ptr[0] != '3')
 		s->sink->n.refused++;
+	s->said = SLICE_EMPTY;
 	(void)stream_writev(s->stream, iov,
-			    2); /* a peer that does not read gets closed by its own time-out */
+			    2); /* a peer that never reads loses what passes the stream's limit */
 }
 
-/* Applies a scripted action; false: the step goes on as usual. */
+/* The step succeeded: in the script's words if it has some. */
+static void reply_well(struct session *s, struct slice line)
+{
+	reply(s, s->said.len ? s->said : line);
+}
+
+/* Applies a scripted action; false: the step goes on as usual, perhaps with the script's words. */
 static bool scripted(struct session *s, enum script_step step, struct slice subject)
 {
 	struct script_action a = script_decide(s->sink->o.script, step, subject, roll(s));
@@ -47,6 +56,10 @@ static bool scripted(struct session *s, enum script_step step, struct slice subj
 	case ACTION_NONE:
 		return false;
 	case ACTION_REPLY:
+		if (a.reply.ptr[0] <= '3') {
+			s->said = a.reply;
+			return false;
+		}
 		reply(s, a.reply);
 		if (slice_starts(a.reply, SLICE_LIT("421"))) {
 			s->closing = true;
@@ -59,8 +72,7 @@ static bool scripted(struct session *s, enum script_step step, struct slice subj
 		stream_abort(s->stream);
 		return true;
 	case ACTION_HANG:
-		s->state = HUNG;
-		stream_pause(s->stream);
+		s->state = HUNG; /* still reads, so that it learns when the peer goes */
 		return true;
 	}
 	return false;
@@ -94,7 +106,7 @@ static void cmd_ehlo(struct session *s, struct slice arg)
 		n += snprintf(text + n, sizeof(text) - (size_t)n, "250-SIZE %llu\r\n",
 			      (unsigned long long)o->size);
 	snprintf(text + n, sizeof(text) - (size_t)n, "250 ENHANCEDSTATUSCODES");
-	reply(s, slice_str(text));
+	reply_well(s, slice_str(text));
 }
 
 static void cmd_helo(struct session *s, struct slice arg)
@@ -102,7 +114,22 @@ static void cmd_helo(struct session *s, struct slice arg)
 	snprintf(s->env.helo, sizeof(s->env.helo), "%.*s", SLICE_ARG(slice_sub(arg, 0, 255)));
 	reset(s);
 	if (!scripted(s, STEP_EHLO, arg))
-		reply(s, SLICE_LIT("250 Hello"));
+		reply_well(s, SLICE_LIT("250 Hello"));
+}
+
+/* The first '>' outside a quoted local part: parameters may hold others (AUTH=<>). */
+static size_t path_end(struct slice arg)
+{
+	bool quoted = false;
+	for (size_t i = 1; i < arg.len; i++) {
+		if (quoted && arg.ptr[i] == '\\')
+			i++;
+		else if (arg.ptr[i] == '"')
+			quoted = !quoted;
+		else if (arg.ptr[i] == '>' && !quoted)
+			return i;
+	}
+	return SLICE_NPOS;
 }
 
 /* "FROM:<path> params": the path without <>, and what stands behind it. False if there is no such thing. */
@@ -111,7 +138,7 @@ static bool parse_path(struct slice arg, struct slice keyword, struct slice *pat
 	if (!slice_istarts(arg, keyword))
 		return false;
 	arg = slice_trim(slice_from(arg, keyword.len));
-	size_t end = slice_rfind(arg, '>');
+	size_t end = path_end(arg);
 	if (arg.len == 0 || arg.ptr[0] != '<' || end == SLICE_NPOS)
 		return false;
 	*path = slice_sub(arg, 1, end - 1);
@@ -136,7 +163,7 @@ static void cmd_mail(struct session *s, struct slice arg)
 	s->env.body_8bit = slice_ifind_slice(params, SLICE_LIT("BODY=8BITMIME")) != SLICE_NPOS;
 	s->env.smtputf8 = slice_ifind_slice(params, SLICE_LIT("SMTPUTF8")) != SLICE_NPOS;
 	s->state = IN_MAIL;
-	reply(s, SLICE_LIT("250 2.1.0 Ok"));
+	reply_well(s, SLICE_LIT("250 2.1.0 Ok"));
 }
 
 static void cmd_rcpt(struct session *s, struct slice arg)
@@ -160,7 +187,7 @@ static void cmd_rcpt(struct session *s, struct slice arg)
 	buf_add_char(&s->env.recipients, '\n');
 	s->env.rcpt_count++;
 	s->state = IN_RCPT;
-	reply(s, SLICE_LIT("250 2.1.5 Ok"));
+	reply_well(s, SLICE_LIT("250 2.1.5 Ok"));
 }
 
 static void cmd_data(struct session *s, struct slice arg)
@@ -175,7 +202,7 @@ static void cmd_data(struct session *s, struct slice arg)
 	s->data_octets = 0;
 	s->line_start = s->header = true;
 	s->state = IN_DATA;
-	reply(s, SLICE_LIT("354 End data with <CR><LF>.<CR><LF>"));
+	reply_well(s, SLICE_LIT("354 End data with <CR><LF>.<CR><LF>"));
 }
 
 static void cmd_starttls(struct session *s, struct slice arg)
@@ -186,6 +213,7 @@ static void cmd_starttls(struct session *s, struct slice arg)
 		return;
 	}
 	reply(s, SLICE_LIT("220 2.0.0 Ready"));
+	s->tls_next = true;
 	stream_flush(s->stream);
 	reset(s);
 	if (stream_tls_accept(s->stream, s->sink->o.tls, 30000, &d) != ERR_OK)
@@ -231,14 +259,14 @@ static void command(struct session *s, struct slice line)
 
 /* ---- data ---- */
 
-/* "X-Smtpload: RUN SEQ", both decimal, in the header section's first part. */
-static void note_sequence(struct session *s, struct slice in)
+/* "X-Smtpload: RUN SEQ", both decimal, in the header section. */
+static void note_sequence(struct session *s, struct slice header)
 {
-	struct slice name = SLICE_LIT("X-Smtpload: ");
-	size_t at = slice_find_slice(slice_sub(in, 0, 8192), name);
-	if (at == SLICE_NPOS || (at > 0 && in.ptr[at - 1] != '\n'))
+	struct slice name = SLICE_LIT("\nX-Smtpload: ");
+	size_t at = slice_starts(header, slice_from(name, 1)) ? 0 : slice_find_slice(header, name);
+	if (at == SLICE_NPOS)
 		return;
-	struct slice rest = slice_from(in, at + name.len), line = slice_split(&rest, '\r');
+	struct slice rest = slice_from(header, at + name.len - (at == 0)), line = slice_split(&rest, '\r');
 	struct slice run = slice_word(&line), seq = slice_word(&line);
 	uint64_t r, q;
 	if (slice_to_u64(run, UINT64_MAX, &r) == ERR_OK && slice_to_u64(seq, SINK_SEQ_MAX, &q) == ERR_OK)
@@ -295,7 +323,21 @@ static void message_done(struct session *s)
 	k->n.octets += s->data_octets;
 	k->last_ms = loop_now(k->loop);
 	reset(s);
-	reply(s, SLICE_LIT("250 2.0.0 Ok: taken"));
+	reply_well(s, SLICE_LIT("250 2.0.0 Ok: taken"));
+}
+
+/* Octets of the header section as far as it is looked at: to the empty line, to the end of a content without one, or
+ * SINK_HEADER_MAX. 0: more is needed to tell. */
+static size_t header_end(struct slice in)
+{
+	struct slice part = slice_sub(in, 0, SINK_HEADER_MAX);
+	if (slice_starts(in, SLICE_LIT(".\r\n")))
+		return 3;
+	size_t empty = slice_find_slice(part, SLICE_LIT("\r\n\r\n"));
+	size_t dot = slice_find_slice(slice_sub(part, 0, empty), SLICE_LIT("\r\n.\r\n"));
+	if (empty != SLICE_NPOS || dot != SLICE_NPOS)
+		return MIN(empty, dot) + 2;
+	return part.len == SINK_HEADER_MAX ? part.len : 0;
 }
 
 /* The last four octets stay unconsumed until it is clear that they do not begin the end of data. */
@@ -303,15 +345,15 @@ static size_t data_input(struct session *s, struct slice in)
 {
 	struct slice end = SLICE_LIT("\r\n.\r\n");
 	if (s->header) {
-		bool dot_first = slice_starts(in, SLICE_LIT(".\r\n"));
-		if (in.len < 3 || (in.len < 1024 && !dot_first && slice_find_slice(in, end) == SLICE_NPOS))
+		size_t n = header_end(in);
+		if (n == 0)
 			return 0;
 		s->header = false;
-		if (dot_first) {
+		if (slice_starts(in, SLICE_LIT(".\r\n"))) {
 			message_done(s);
 			return 3;
 		}
-		note_sequence(s, in);
+		note_sequence(s, slice_sub(in, 0, n));
 	}
 	size_t at = slice_find_slice(in, end);
 	if (at == SLICE_NPOS) {
@@ -344,17 +386,14 @@ static size_t on_read(void *ctx, struct slice in)
 {
 	struct session *s = ctx;
 	size_t used = 0;
-	bool was_tls = stream_tls_info(s->stream) != NULL;
-	while (!s->closing && s->state != HUNG && used < in.len) {
+	while (!s->closing && !s->tls_next && s->state != HUNG && used < in.len) {
 		struct slice rest = slice_from(in, used);
 		size_t n = s->state == IN_DATA ? data_input(s, rest) : line_input(s, rest);
 		if (n == 0)
 			break;
 		used += n;
-		if (!was_tls && slice_istarts(rest, SLICE_LIT("STARTTLS")))
-			break; /* what follows is the handshake's */
 	}
-	return s->closing ? in.len : used;
+	return s->closing || s->state == HUNG ? in.len : used;
 }
 
 static void greet(struct session *s)
@@ -369,13 +408,14 @@ static void greet(struct session *s)
 	if (scripted(s, STEP_CONNECT, SLICE_EMPTY))
 		return;
 	snprintf(text, sizeof(text), "220 %s ESMTP smtpsink", s->sink->o.hostname);
-	reply(s, slice_str(text));
+	reply_well(s, slice_str(text));
 }
 
 static void on_tls(void *ctx, const struct tls_info *info)
 {
 	struct session *s = ctx;
 	s->env.tls = true;
+	s->tls_next = false;
 	s->sink->n.tls++;
 	if (s->sink->o.implicit_tls)
 		greet(s);

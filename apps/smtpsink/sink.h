@@ -15,6 +15,7 @@
 
 #define SINK_LINE_MAX    4096         /* octets of a command line */
 #define SINK_MESSAGE_MAX (256u << 20) /* octets of one message */
+#define SINK_HEADER_MAX  16384        /* octets in which X-Smtpload is looked for */
 #define SINK_RCPTS_MAX   10000
 #define SINK_RULES_MAX   1000
 #define SINK_SEQ_MAX     100000000u /* highest sequence number that is tracked */
@@ -23,7 +24,8 @@
 
 enum script_step { STEP_CONNECT, STEP_EHLO, STEP_MAIL, STEP_RCPT, STEP_DATA, STEP_DOT, STEP_COUNT };
 
-/* Lines "STEP [PATTERN|*] [N%] [first N] ACTION": ACTION is "CODE text", "drop" or "hang". The first rule that matches counts.
+/* Lines "STEP [PATTERN|*] [N%] [first N] ACTION": ACTION is "CODE text", "drop" or "hang". The first rule that matches
+ * counts. With a code below 400 the step is taken, in the words of the script.
  *     rcpt *@slow.example hang
  *     rcpt full@* 452 4.2.2 Mailbox full
  *     dot * 5% 451 4.3.0 Try again

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static enum err write_file(const char *path, struct slice data, struct diag *d)
@@ -13,6 +14,8 @@ static enum err write_file(const char *path, struct slice data, struct diag *d)
 		return diag_set_errno(d, errno, "%s", path);
 	while (data.len) {
 		ssize_t n = write(fd, data.ptr, data.len);
+		if (n < 0 && errno == EINTR)
+			continue;
 		if (n < 0)
 			return diag_set_errno(d, errno, "%s", path);
 		data = slice_from(data, (size_t)n);
