@@ -68,6 +68,16 @@ static enum err check_parent(struct slice path, struct diag *d)
 	return check_directory(buf_cstr(&parent), d);
 }
 
+/* tidegated makes it if only the last part is missing. */
+static enum err check_state(struct slice path, struct diag *d)
+{
+	struct stat st;
+
+	if (stat(path.ptr, &st) < 0 && errno == ENOENT)
+		return check_parent(path, d);
+	return check_directory(path.ptr, d);
+}
+
 static enum err check_user(struct slice name, struct diag *d)
 {
 	if (geteuid() != 0)
@@ -117,7 +127,7 @@ enum err conf_check_paths(const struct conf *c, struct diag *ret)
 
 	if (check_user(c->user, d) < 0)
 		return at(c, &c->user, "user", d);
-	if (check_directory(c->state_directory.ptr, d) < 0)
+	if (check_state(c->state_directory, d) < 0)
 		return at(c, &c->state_directory, "state_directory", d);
 	if (check_parent(c->control_socket, d) < 0)
 		return at(c, &c->control_socket, "control_socket", d);

@@ -96,16 +96,23 @@ static enum err send_dir(struct child *c)
 static enum err send_secrets(struct child *c)
 {
 	const struct resources *r = &c->parent->res;
-	if (c->role != ROLE_SMTPD || r->secrets_fd < 0)
+	struct wire_secrets m = {.epoch = r->epoch};
+	int fd = -1;
+	if (c->role == ROLE_SMTPD) {
+		m.certificate_len = (uint32_t)r->certificate.len;
+		m.key_len = (uint32_t)r->key.len;
+		m.ticket_len = sizeof(c->parent->ticket_key);
+		fd = r->secrets_fd;
+	} else if (c->role == ROLE_QUEUE) {
+		m.key_len = r->passwords_len;
+		fd = r->passwords_fd;
+	}
+	if (fd < 0)
 		return ERR_OK;
 	CLEANUP(buf_done) struct buf out;
 	buf_init(&out, IPC_PAYLOAD_MAX);
-	wire_secrets_encode(&(struct wire_secrets){.epoch = r->epoch,
-						   .certificate_len = (uint32_t)r->certificate.len,
-						   .key_len = (uint32_t)r->key.len,
-						   .ticket_len = sizeof(c->parent->ticket_key)},
-			    &out);
-	return child_send(c, WIRE_SECRETS, &out, r->secrets_fd);
+	wire_secrets_encode(&m, &out);
+	return child_send(c, WIRE_SECRETS, &out, fd);
 }
 
 static enum err send_listeners(struct child *c)

@@ -225,7 +225,8 @@ enum err parent_new(struct loop *l, const struct parent_options *o, struct paren
 	p->loop = l;
 	p->o = *o;
 	p->started_wall_ms = loop_wall(l);
-	p->res.conf_fd = p->res.secrets_fd = -1;
+	p->res.conf_fd = p->res.secrets_fd = p->res.passwords_fd = -1;
+	p->inherited_count = MIN(proc_listen_fds(), 64u);
 	timer_init(&p->watch, l, on_watch, p);
 	timer_init(&p->kill, l, on_kill_time, p);
 	loop_random(l, p->ticket_key, sizeof(p->ticket_key));

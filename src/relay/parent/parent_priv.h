@@ -33,9 +33,9 @@ struct child {
 	uint64_t last_beat_ms;
 	uint32_t restarts;
 	bool ever_ready;
-	bool silent;       /* reported as silent */
-	struct buf beat;   /* last HEARTBEAT payload */
-	char missing[256]; /* what its jail lacks */
+	bool silent;        /* reported as silent */
+	struct buf beat;    /* last HEARTBEAT payload */
+	char missing[256];  /* what its jail lacks */
 	char last_exit[64]; /* how the one before ended */
 };
 
@@ -52,8 +52,10 @@ struct resources {
 	struct buf certificate, key; /* PEM; empty if no listener speaks TLS */
 	struct bound *bound;         /* owned array */
 	size_t bound_count;
-	int conf_fd;    /* sealed memfd */
-	int secrets_fd; /* sealed memfd */
+	int conf_fd;      /* sealed memfd */
+	int secrets_fd;   /* sealed memfd */
+	int passwords_fd; /* sealed memfd: passwords of the routes, for the queue */
+	uint32_t passwords_len;
 };
 
 enum parent_state { PARENT_STARTING, PARENT_RUNNING, PARENT_STOPPING, PARENT_STOPPED };
@@ -66,6 +68,8 @@ struct parent {
 	int status;
 	struct resources res;
 	uint8_t ticket_key[80];
+	unsigned inherited_count; /* sockets from the service manager: PROC_FD_BASE and up */
+	uint64_t inherited_taken; /* bit i: in use */
 	struct child children[CHILDREN_MAX];
 	unsigned child_count;
 	struct ctl_server *ctl;

@@ -2,6 +2,7 @@
 
 #include "conf/epoch.h"
 #include "core/mem.h"
+#include "evio/proc.h"
 #include "relay/wire/sealed.h"
 
 #include <errno.h>
@@ -82,15 +83,14 @@ int resources_log_fd(const struct conf *conf, struct diag *d)
 
 /* ---- certificate and key ---- */
 
-static enum err read_pem(const char *path, struct buf *out, struct diag *d)
+static enum err read_file(const char *path, struct buf *out, struct diag *d)
 {
 	CLEANUP(base_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return diag_set_errno(d, errno, "%s", path);
 	for (;;) {
 		if (buf_reserve(out, 4096) != ERR_OK)
-			return diag_set(d, ERR_LIMIT, "%s is larger than %u octets: not a PEM file", path,
-					PEM_MAX);
+			return diag_set(d, ERR_LIMIT, "%s is larger than %zu octets", path, out->max);
 		ssize_t n = read(fd, out->data + out->len, 4096);
 		if (n < 0)
 			return diag_set_errno(d, errno, "%s", path);
@@ -113,10 +113,10 @@ static enum err open_secrets(struct parent *p, struct resources *r, struct diag 
 {
 	if (!wants_tls(r->conf))
 		return ERR_OK;
-	enum err e = read_pem(r->conf->tls.certificate.ptr, &r->certificate, d);
+	enum err e = read_file(r->conf->tls.certificate.ptr, &r->certificate, d);
 	if (e)
 		return diag_prefix(d, "tls { certificate }");
-	e = read_pem(r->conf->tls.key.ptr, &r->key, d);
+	e = read_file(r->conf->tls.key.ptr, &r->key, d);
 	if (e)
 		return diag_prefix(d, "tls { key }");
 	struct tls_server *tls = NULL;
@@ -139,6 +139,30 @@ static enum err open_secrets(struct parent *p, struct resources *r, struct diag 
 	return r->secrets_fd >= 0 ? ERR_OK : diag_set_errno(d, errno, "memory for the keys");
 }
 
+/* ---- passwords towards the next hops ---- */
+
+/* One password a route, in the order of the configuration (empty: none), as slices with u32 length. */
+static enum err open_passwords(struct resources *r, struct diag *d)
+{
+	CLEANUP(buf_done) struct buf all = {.max = PEM_MAX}, one = {.max = 4096};
+	enum err e = ERR_OK;
+	for (size_t i = 0; !e && i < r->conf->nroutes; i++) {
+		const struct conf_route *route = &r->conf->routes[i];
+		buf_clear(&one);
+		if (route->auth_password_file.len)
+			e = read_file(route->auth_password_file.ptr, &one, d);
+		if (e)
+			return diag_prefix(d, "route \"%s\" { auth_password_file }", route->pattern.ptr);
+		buf_add_slice32(&all, slice_trim(buf_slice(&one)));
+	}
+	r->passwords_len = (uint32_t)all.len;
+	r->passwords_fd = all.failed ? -1 : sealed_new("tidegate-passwords", buf_slice(&all));
+	explicit_bzero(all.data, all.len);
+	if (one.data)
+		explicit_bzero(one.data, one.cap);
+	return r->passwords_fd >= 0 ? ERR_OK : diag_set_errno(d, errno, "memory for the passwords");
+}
+
 /* ---- ports ---- */
 
 static int reuse_bound(const struct resources *old, const struct net_addr *a)
@@ -146,6 +170,22 @@ static int reuse_bound(const struct resources *old, const struct net_addr *a)
 	for (size_t i = 0; old && i < old->bound_count; i++)
 		if (net_addr_eq(&old->bound[i].addr, a))
 			return old->bound[i].fd;
+	return -1;
+}
+
+/* A socket that the service manager bound for us (socket activation, sd_listen_fds(3)). */
+static int take_inherited(struct parent *p, const struct net_addr *a)
+{
+	for (unsigned i = 0; i < p->inherited_count; i++) {
+		struct net_addr bound = {.len = sizeof(bound.u)};
+		int fd = PROC_FD_BASE + (int)i;
+		if (p->inherited_taken & 1ull << i || getsockname(fd, &bound.u.sa, &bound.len) != 0)
+			continue;
+		if (!net_addr_eq(&bound, a) || fcntl(fd, F_SETFL, O_NONBLOCK) != 0)
+			continue;
+		p->inherited_taken |= 1ull << i;
+		return fd;
+	}
 	return -1;
 }
 
@@ -158,6 +198,8 @@ static enum err bind_one(struct parent *p, struct resources *r, const struct res
 	enum err e = net_addr_parse(text, cl->tls == CONF_LISTENER_IMPLICIT ? 465 : 587, &b->addr, d);
 	if (!e)
 		b->fd = reuse_bound(old, &b->addr);
+	if (!e && b->fd < 0)
+		b->fd = take_inherited(p, &b->addr);
 	if (!e && b->fd < 0)
 		e = net_listen(p->loop, &b->addr, 0666, &b->fd, d);
 	if (e)
@@ -201,13 +243,16 @@ static enum err open_epoch(struct resources *r, struct diag *d)
 enum err resources_open(struct parent *p, struct conf *conf, uint64_t epoch, const struct resources *old,
 			struct resources *ret, struct diag *d)
 {
-	struct resources r = {.conf = conf, .epoch = epoch, .conf_fd = -1, .secrets_fd = -1};
+	struct resources r = {
+		.conf = conf, .epoch = epoch, .conf_fd = -1, .secrets_fd = -1, .passwords_fd = -1};
 	conf_ref(conf);
 	buf_init(&r.certificate, PEM_MAX);
 	buf_init(&r.key, PEM_MAX);
 	enum err e = resources_directories(conf, d);
 	if (!e)
 		e = open_secrets(p, &r, d);
+	if (!e)
+		e = open_passwords(&r, d);
 	if (!e)
 		e = open_epoch(&r, d);
 	if (!e)
@@ -240,10 +285,11 @@ void resources_close(struct resources *r, const struct resources *keep)
 	mem_free(r->bound);
 	base_close(&r->conf_fd);
 	base_close(&r->secrets_fd);
+	base_close(&r->passwords_fd);
 	buf_done(&r->certificate);
 	if (r->key.data)
 		explicit_bzero(r->key.data, r->key.len);
 	buf_done(&r->key);
 	conf_unref(r->conf);
-	*r = (struct resources){.conf_fd = -1, .secrets_fd = -1};
+	*r = (struct resources){.conf_fd = -1, .secrets_fd = -1, .passwords_fd = -1};
 }

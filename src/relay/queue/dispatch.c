@@ -238,7 +238,7 @@ static void encode_job(struct job *j, const struct job_text *t, struct buf *out)
 		.site = j->target->key,
 		.tls = tls_level(route),
 		.auth_user = route ? route->auth_user : SLICE_EMPTY,
-		.auth_password = SLICE_EMPTY,
+		.auth_password = queue_password(j->queue, route),
 		.helo = conf->delivery.helo_name,
 		.account = t->rec.account,
 		.segment = j->loan.segment,

@@ -3,7 +3,7 @@
 #include "core/mem.h"
 #include "relay/queue/queue_role.h"
 
-#include <stdio.h>
+#include <string.h>
 
 static bool message_eq(const struct map_node *n, const void *key)
 {
@@ -239,6 +239,9 @@ static void queue_stop(void *self)
 		sched_free(q->sched);
 	}
 	buf_done(&q->scratch);
+	if (q->passwords.data)
+		explicit_bzero(q->passwords.data, q->passwords.cap);
+	buf_done(&q->passwords);
 	mem_free(q);
 }
 
@@ -254,6 +257,7 @@ static enum err queue_start(const struct role_env *env, void **ret_self, struct 
 	map_init(&q->asked, target_ref_eq);
 	map_init(&q->jobs, job_eq);
 	buf_init(&q->scratch, IPC_PAYLOAD_MAX);
+	buf_init(&q->passwords, 1u << 20);
 	task_init(&q->cleanup, env->loop, cleanup, q);
 	task_init(&q->pump, env->loop, dispatch_pump, q);
 	task_init(&q->record, env->loop, outcome_commit, q);
@@ -280,6 +284,28 @@ static void queue_config(void *self, struct conf *conf, uint64_t epoch)
 	conf_unref(old);
 	targets_forget_answers(q);
 	task_defer(&q->pump);
+}
+
+/* ---- passwords of the routes ---- */
+
+static enum err queue_secrets(void *self, struct slice certificate, struct slice key, struct slice ticket,
+			      struct diag *d)
+{
+	struct queue *q = self;
+	buf_clear(&q->passwords);
+	buf_add(&q->passwords, key);
+	return q->passwords.failed ? diag_set(d, q->passwords.failed, "passwords of the routes") : ERR_OK;
+}
+
+struct slice queue_password(const struct queue *q, const struct conf_route *route)
+{
+	struct cursor c = cursor_of(buf_slice(&q->passwords));
+	for (size_t i = 0; route && i < q->env.conf->nroutes && !c.failed; i++) {
+		struct slice password = cursor_slice32(&c);
+		if (&q->env.conf->routes[i] == route)
+			return password;
+	}
+	return SLICE_EMPTY;
 }
 
 static void queue_control(void *self, int fd, struct slice request)
@@ -342,6 +368,7 @@ const struct role_ops queue_role = {
 	.start = queue_start,
 	.peer = queue_peer,
 	.config = queue_config,
+	.secrets = queue_secrets,
 	.control = queue_control,
 	.heartbeat = queue_heartbeat,
 	.drain = queue_drain,

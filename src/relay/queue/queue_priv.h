@@ -138,7 +138,8 @@ struct queue {
 	uint32_t submissions;
 	uint64_t next_ref, next_job;
 	struct ctl_server *ctl;
-	struct buf scratch; /* for one outgoing frame */
+	struct buf passwords; /* of the routes, in their order; as SECRETS brought them */
+	struct buf scratch;   /* for one outgoing frame */
 	struct counts count;
 };
 
@@ -166,6 +167,7 @@ bool target_fits(struct queue *q, const struct target *t,
 void target_unref(struct target *t);
 void target_want(struct target *t, struct job *j); /* job_target_ready follows, perhaps later */
 const struct conf_route *target_route(const struct target *t);
+struct slice queue_password(const struct queue *q, const struct conf_route *route); /* empty: none */
 MUST_CHECK enum err resolver_open(struct queue *q, int fd, struct diag *d);
 void targets_forget_answers(struct queue *q);
 void targets_free(struct queue *q);

@@ -18,7 +18,7 @@ struct wire_config {
 void wire_config_encode(const struct wire_config *m, struct buf *out);
 MUST_CHECK enum err wire_config_decode(struct slice in, struct wire_config *ret);
 
-/* SECRETS (smtpd): descriptor: memfd; lengths of its parts, one behind the other. */
+/* SECRETS (smtpd, queue): descriptor: memfd; lengths of its parts, one behind the other. */
 struct wire_secrets {
 	uint64_t epoch;
 	uint32_t certificate_len, key_len, ticket_len;

@@ -40,8 +40,8 @@ struct role_ops {
 	void (*peer)(void *self, enum wire_role role, uint32_t slot, int fd);
 	/* A newer configuration, borrowed as in role_env. smtpd stops its listeners; those of the epoch follow. */
 	void (*config)(void *self, struct conf *conf, uint64_t epoch);
-	/* PEM texts and 80 octets of ticket key, borrowed for the call (smtpd); returns why they cannot be
-	 * used. */
+	/* Borrowed for the call; returns why they cannot be used. smtpd: PEM texts and 80 octets of ticket key. queue:
+	 * `key` holds the passwords of the routes, in the order of the configuration, each with u32 length. */
 	MUST_CHECK enum err (*secrets)(void *self, struct slice certificate, struct slice key,
 				       struct slice ticket, struct diag *d);
 	void (*listener)(void *self, uint32_t listener,

@@ -105,7 +105,8 @@ static void refused(const char *more, unsigned line, enum err code, const char *
 
 static void test_missing(void **state)
 {
-	refused("state_directory = \"%D/none\"", 3, ERR_NOTFOUND,
+	/* the last part may be missing: tidegated makes it */
+	refused("state_directory = \"%D/none/state\"", 3, ERR_NOTFOUND,
 		"state_directory: %D/none: No such file or directory");
 	refused("state_directory = \"%D/cert\"", 3, ERR_IO, "state_directory: %D/cert: not a directory");
 	refused("state_directory = \"%D\"\n\ntls { certificate = \"%D/none\" }", 5, ERR_NOTFOUND,
