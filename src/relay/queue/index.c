@@ -136,6 +136,45 @@ enum err index_add_live(struct queue *q, const struct spool_live *live)
 	return ERR_OK;
 }
 
+/* ---- giving up ---- */
+
+/* A site that is down keeps its ready mail untried; nobody would look at its age but for this. */
+static void expire_recipient(struct queue *q, struct recipient *r)
+{
+	struct record_result res = {
+		.state = RECORD_FAILED,
+		.enhanced = {5, 4, 7},
+		.host = r->target->key,
+		.text = SLICE_LIT("delivery time expired: the destination could not be reached")};
+	sched_remove(q->sched, &r->entry);
+	outcome_add(q, r, &res);
+}
+
+/* Not what has only just become ready, perhaps after the relay itself was off for days. */
+static bool given_up(const struct recipient *r)
+{
+	return r->attempts > 0 || sched_entry_site(&r->entry)->state != SITE_UP;
+}
+
+void index_expire(void *ctx)
+{
+	struct queue *q = ctx;
+	const struct conf_retry *rc = &q->env.conf->retry;
+	int64_t now = loop_wall(q->env.loop);
+	MAP_EACH_SAFE (&q->messages, n, tmp) {
+		struct message *m = CONTAINER_OF(n, struct message, node);
+		uint64_t limit = m->null_sender ? rc->expire_null : rc->expire;
+		if (now - m->time_ms <= (int64_t)limit)
+			continue;
+		for (uint32_t i = 0; i < m->count; i++) {
+			struct recipient *r = &m->recipients[i];
+			if (r->place == PLACE_SCHEDULED && sched_entry_ready(&r->entry) && given_up(r))
+				expire_recipient(q, r);
+		}
+	}
+	timer_set(&q->expire, QUEUE_EXPIRE_MS);
+}
+
 /* ---- removing ---- */
 
 void index_remove(struct queue *q, struct message *m)

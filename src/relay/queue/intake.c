@@ -25,8 +25,8 @@ struct intake {
 	struct queue *queue;
 	struct ipc *channel; /* owned */
 	uint32_t slot;
-	struct map submissions;             /* by id */
-	struct wire_submit_grant blocks[2]; /* the two youngest blocks of ids; [1] is the youngest */
+	struct map submissions; /* by id */
+	uint64_t youngest;      /* first id of its youngest block */
 	bool announced;
 };
 
@@ -176,31 +176,45 @@ static void take_content(struct submission *s, struct slice data)
 	}
 }
 
-static bool in_block(const struct wire_submit_grant *g, uint64_t id)
+/* Blocks are aligned, so that the owner of an id is found by its number alone, however late its first part comes. */
+static uint8_t *owner_of(struct queue *q, uint64_t id)
 {
-	return id >= g->first && id - g->first < g->count;
+	size_t block = (uint32_t)id / WIRE_ID_BLOCK;
+	bool ours = id >> 32 == q->report.generation && block < q->owners.len;
+	return ours ? (uint8_t *)q->owners.data + block : NULL;
 }
 
 static void grant(struct intake *in)
 {
 	struct queue *q = in->queue;
 	struct buf *out = scratch(q);
-	struct wire_submit_grant g = {.first = spool_next_id(q->spool), .count = 1};
-	while (g.count < WIRE_ID_BLOCK && spool_next_id(q->spool) == g.first + g.count)
-		g.count++;
-	in->blocks[0] = in->blocks[1];
-	in->blocks[1] = g;
-	wire_submit_grant_encode(&g, out);
+	uint64_t first = spool_next_id(q->spool);
+	while ((uint32_t)first % WIRE_ID_BLOCK)
+		first = spool_next_id(q->spool);
+	for (uint32_t i = 1; i < WIRE_ID_BLOCK; i++)
+		(void)spool_next_id(q->spool);
+	size_t block = (uint32_t)first / WIRE_ID_BLOCK;
+	if (block >= q->owners.len)
+		buf_add_zero(&q->owners, block + 1 - q->owners.len);
+	uint8_t *owner = owner_of(q, first);
+	if (!owner) {
+		queue_channel_failed(q, ROLE_SMTPD, in->slot);
+		return;
+	}
+	*owner = (uint8_t)(in->slot + 1);
+	in->youngest = first;
+	wire_submit_grant_encode(&(struct wire_submit_grant){.first = first, .count = WIRE_ID_BLOCK}, out);
 	intake_send(in, WIRE_SUBMIT_GRANT, out);
 }
 
-/* The first part of a message. NULL: not an id of this smtpd, or no memory; either way the channel is of no more use. */
+/* The first part of a message. NULL: not an id of this smtpd, or no memory; either way the channel is of no more use.
+ */
 static struct submission *begin(struct intake *in, uint64_t id)
 {
-	bool youngest = in_block(&in->blocks[1], id);
-	if (!youngest && !in_block(&in->blocks[0], id))
+	const uint8_t *owner = owner_of(in->queue, id);
+	if (!owner || *owner != in->slot + 1 || index_find(in->queue, id))
 		return NULL;
-	if (youngest) /* it has begun to use its last block */
+	if (id >= in->youngest) /* it has begun to use its last block */
 		grant(in);
 	return submission_new(in, id);
 }

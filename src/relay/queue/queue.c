@@ -145,6 +145,7 @@ static void on_ready(void *ctx, enum err e, const struct spool_report *r, const 
 	for (uint32_t i = 0; i < QUEUE_SMTPC_MAX; i++)
 		if (q->carriers[i])
 			carrier_open(q->carriers[i]);
+	timer_set(&q->expire, QUEUE_EXPIRE_MS);
 	task_defer(&q->pump);
 }
 
@@ -182,6 +183,7 @@ static void queue_drain(void *self)
 	if (q->draining)
 		return;
 	q->draining = true;
+	timer_cancel(&q->expire);
 	announce(q);
 	if (!q->ready) {
 		q->env.drained(q->env.ctx); /* recovery can be broken off at any moment */
@@ -231,6 +233,7 @@ static void queue_stop(void *self)
 	task_cancel(&q->pump);
 	task_cancel(&q->record);
 	timer_cancel(&q->wake);
+	timer_cancel(&q->expire);
 	/* What the spool still holds of ours ends with the process; the simulator drains first. */
 	if (q->drained || !q->spool) {
 		index_free(q);
@@ -242,6 +245,7 @@ static void queue_stop(void *self)
 	if (q->passwords.data)
 		explicit_bzero(q->passwords.data, q->passwords.cap);
 	buf_done(&q->passwords);
+	buf_done(&q->owners);
 	mem_free(q);
 }
 
@@ -258,10 +262,12 @@ static enum err queue_start(const struct role_env *env, void **ret_self, struct 
 	map_init(&q->jobs, job_eq);
 	buf_init(&q->scratch, IPC_PAYLOAD_MAX);
 	buf_init(&q->passwords, 1u << 20);
+	buf_init(&q->owners, UINT32_MAX / WIRE_ID_BLOCK + 1u);
 	task_init(&q->cleanup, env->loop, cleanup, q);
 	task_init(&q->pump, env->loop, dispatch_pump, q);
 	task_init(&q->record, env->loop, outcome_commit, q);
 	timer_init(&q->wake, env->loop, dispatch_pump, q);
+	timer_init(&q->expire, env->loop, index_expire, q);
 	enum err e = make_sched(q, d);
 	if (!e)
 		e = control_new(q, d);

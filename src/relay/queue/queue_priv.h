@@ -129,12 +129,14 @@ struct queue {
 	bool resolver_failed;
 	struct task cleanup; /* drops channels that failed */
 	struct task pump;    /* gives out jobs */
+	struct timer expire; /* index_expire */
 	struct timer wake;   /* sched_next_wakeup */
 	struct sched *sched;
 	struct map messages, targets, asked, jobs;
 	struct outcomes *outcomes; /* being collected; NULL: none */
 	struct task record;        /* commits them */
 	uint32_t recording;        /* batches under way or waiting to be tried again */
+	struct buf owners;         /* slot + 1 of the smtpd that each block of ids was granted to */
 	uint32_t submissions;
 	uint64_t next_ref, next_job;
 	struct ctl_server *ctl;
@@ -154,6 +156,8 @@ struct message *index_find(struct queue *q, uint64_t id);
 /* A message became durable: indexes and schedules it. */
 void queue_message_committed(struct queue *q, uint64_t id, struct slice envelope);
 MUST_CHECK enum err index_add_live(struct queue *q, const struct spool_live *live);
+/* Timer: fails what is over its age and waits for a site that is down. */
+void index_expire(void *ctx);
 void index_remove(struct queue *q, struct message *m);
 void recipient_move(struct recipient *r, enum place to);
 /* To SCHEDULED (or HELD if the message is): due in loop_now's ms. */
