@@ -18,7 +18,7 @@ static void message_over(struct conn *c, uint16_t code)
 	struct load *l = c->load;
 	struct message *m = &c->cur;
 	uint16_t decided = m->refused ? m->refused : code;
-	l->last_reply_us = load_clock_us();
+	l->last_reply_us = l->clock_us(l);
 	l->progress_ms = loop_now(l->loop);
 	count_code(l->n.codes, decided);
 	if (decided / 100 == 2) {
@@ -49,13 +49,13 @@ static void settle(struct conn *c)
 	c->stream = NULL;
 	if (list_linked(&c->waiting))
 		list_remove(&c->load->waiting, &c->waiting);
-	c->step = STEP_OFF;
+	c->step = CONN_OFF;
 }
 
 /* Not as planned: tried again after a while, if asked to. */
 static void broken(struct conn *c, const char *why)
 {
-	static const char *const steps[STEP_COUNT] = {
+	static const char *const steps[CONN_COUNT] = {
 		"",     "connect", "greeting", "EHLO", "STARTTLS", "AUTH", "idle",
 		"RSET", "MAIL",    "RCPT",     "DATA", "content",  "QUIT",
 	};
@@ -130,11 +130,11 @@ static void send_step(struct conn *c)
 	if (c->grouped)
 		return;
 	buf_clear(out);
-	if (c->step == STEP_RSET)
+	if (c->step == CONN_RSET)
 		buf_add_str(out, "RSET\r\n");
-	else if (c->step == STEP_MAIL)
+	else if (c->step == CONN_MAIL)
 		add_mail(c, out, c->cur.seq);
-	else if (c->step == STEP_RCPT)
+	else if (c->step == CONN_RCPT)
 		add_rcpt(c, out, c->cur.seq, c->cur.rcpts_answered);
 	else
 		buf_add_str(out, "DATA\r\n");
@@ -146,7 +146,7 @@ static void quit(struct conn *c)
 	if (!c->quit_sent)
 		send_text(c, SLICE_LIT("QUIT\r\n"));
 	c->quit_sent = true;
-	go(c, STEP_QUIT);
+	go(c, CONN_QUIT);
 }
 
 static bool used_up(const struct conn *c, uint64_t begun)
@@ -156,9 +156,9 @@ static bool used_up(const struct conn *c, uint64_t begun)
 
 static void begin_message(struct conn *c, uint64_t seq)
 {
-	c->cur = (struct message){.seq = seq, .started_us = load_clock_us(), .active = true};
+	c->cur = (struct message){.seq = seq, .started_us = c->load->clock_us(c->load), .active = true};
 	c->grouped = c->has_pipelining;
-	go(c, c->need_rset ? STEP_RSET : STEP_MAIL);
+	go(c, c->need_rset ? CONN_RSET : CONN_MAIL);
 	c->need_rset = false;
 	if (!c->grouped) {
 		send_step(c);
@@ -166,7 +166,7 @@ static void begin_message(struct conn *c, uint64_t seq)
 	}
 	struct buf *out = &c->load->scratch;
 	buf_clear(out);
-	if (c->step == STEP_RSET)
+	if (c->step == CONN_RSET)
 		buf_add_str(out, "RSET\r\n");
 	add_group(c, out, seq);
 	send_text(c, buf_slice(out));
@@ -180,7 +180,7 @@ void conn_wake(struct conn *c)
 		begin_message(c, seq);
 		return;
 	case TAKE_LATER:
-		go(c, STEP_IDLE);
+		go(c, CONN_IDLE);
 		load_wait(c->load, c);
 		return;
 	case TAKE_NEVER:
@@ -197,7 +197,7 @@ static void next_message(struct conn *c)
 		c->next.active = false;
 		c->cur.started_us = MAX(c->cur.started_us, c->load->last_reply_us);
 		c->grouped = true;
-		go(c, STEP_MAIL);
+		go(c, CONN_MAIL);
 	} else if (c->quit_sent || used_up(c, c->messages)) {
 		quit(c);
 	} else {
@@ -213,7 +213,8 @@ static void add_follower(struct conn *c, struct buf *out)
 		return;
 	enum load_take t = used_up(c, c->messages + 1) ? TAKE_NEVER : load_take(c->load, &seq);
 	if (t == TAKE_MESSAGE) {
-		c->next = (struct message){.seq = seq, .started_us = load_clock_us(), .active = true};
+		c->next = (struct message){
+			.seq = seq, .started_us = c->load->clock_us(c->load), .active = true};
 		add_group(c, out, seq);
 	} else if (t == TAKE_NEVER) {
 		c->quit_sent = true;
@@ -245,7 +246,7 @@ static void feed(struct conn *c)
 static void send_content(struct conn *c)
 {
 	struct load *l = c->load;
-	go(c, STEP_FINAL);
+	go(c, CONN_FINAL);
 	c->body = SLICE_EMPTY;
 	c->content_out = false;
 	c->cur.content_begun = !c->cur.refused;
@@ -276,7 +277,7 @@ static void send_ehlo(struct conn *c)
 	buf_add_str(out, c->load->o.helo);
 	buf_add_str(out, "\r\n");
 	send_text(c, buf_slice(out));
-	go(c, STEP_EHLO);
+	go(c, CONN_EHLO);
 }
 
 /* RFC 4616: no authorization identity, then user and password, each after a NUL. */
@@ -294,13 +295,13 @@ static void send_auth(struct conn *c)
 	base64_encode(out, buf_slice(&plain));
 	buf_add_str(out, "\r\n");
 	send_text(c, buf_slice(out));
-	go(c, STEP_AUTH);
+	go(c, CONN_AUTH);
 }
 
 static void session_ready(struct conn *c)
 {
 	c->load->n.ready++;
-	latency_add(&c->load->session, load_clock_us() - c->opened_us);
+	latency_add(&c->load->session, c->load->clock_us(c->load) - c->opened_us);
 	next_message(c);
 }
 
@@ -314,7 +315,7 @@ static void start_tls(struct conn *c)
 	else if (o->target.u.sa.sa_family != AF_UNIX)
 		net_addr_format_ip(&o->target, &name);
 	struct tls_peer peer = {.name = buf_slice(&name), .require_verified = !o->insecure};
-	go(c, STEP_CONNECT);
+	go(c, CONN_CONNECT);
 	if (stream_tls_connect(c->stream, c->load->tls, &peer, o->timeout_ms, &d) != ERR_OK)
 		broken(c, d.text);
 }
@@ -330,7 +331,7 @@ static void on_ehlo_reply(struct conn *c)
 			return;
 		}
 		send_text(c, SLICE_LIT("STARTTLS\r\n"));
-		go(c, STEP_STARTTLS);
+		go(c, CONN_STARTTLS);
 	} else if (o->auth) {
 		send_auth(c);
 	} else {
@@ -345,13 +346,13 @@ static void session_reply(struct conn *c, uint16_t code)
 		return;
 	}
 	switch (c->step) {
-	case STEP_GREETING:
+	case CONN_GREETING:
 		send_ehlo(c);
 		return;
-	case STEP_EHLO:
+	case CONN_EHLO:
 		on_ehlo_reply(c);
 		return;
-	case STEP_STARTTLS:
+	case CONN_STARTTLS:
 		start_tls(c);
 		return;
 	default:
@@ -390,7 +391,7 @@ static void mail_reply(struct conn *c, uint16_t code)
 	if (!c->cur.mail_accepted && !c->grouped)
 		give_up(c);
 	else
-		advance(c, STEP_RCPT);
+		advance(c, CONN_RCPT);
 }
 
 static void rcpt_reply(struct conn *c, uint16_t code)
@@ -402,7 +403,7 @@ static void rcpt_reply(struct conn *c, uint16_t code)
 	else if (m->mail_accepted)
 		count_code(c->load->n.rcpt_codes, code);
 	if (m->rcpts_answered < c->load->o.recipients) {
-		advance(c, STEP_RCPT);
+		advance(c, CONN_RCPT);
 		return;
 	}
 	if (m->rcpts_accepted == 0)
@@ -410,7 +411,7 @@ static void rcpt_reply(struct conn *c, uint16_t code)
 	if (m->rcpts_accepted == 0 && !c->grouped)
 		give_up(c);
 	else
-		advance(c, STEP_DATA);
+		advance(c, CONN_DATA);
 }
 
 static void data_reply(struct conn *c, uint16_t code)
@@ -435,30 +436,30 @@ static void final_reply(struct conn *c, uint16_t code)
 
 static void take_reply(struct conn *c, uint16_t code)
 {
-	bool waits = c->step != STEP_IDLE && c->step != STEP_CONNECT;
-	if (!waits || (code == 421 && c->step != STEP_GREETING && c->step != STEP_QUIT)) {
-		if (c->step >= STEP_RSET && c->step <= STEP_FINAL)
+	bool waits = c->step != CONN_IDLE && c->step != CONN_CONNECT;
+	if (!waits || (code == 421 && c->step != CONN_GREETING && c->step != CONN_QUIT)) {
+		if (c->step >= CONN_RSET && c->step <= CONN_FINAL)
 			message_over(c, code);
 		broken(c, waits || code == 421 ? "server closes with 421" : "reply to nothing");
 		return;
 	}
 	switch (c->step) {
-	case STEP_RSET:
-		advance(c, STEP_MAIL);
+	case CONN_RSET:
+		advance(c, CONN_MAIL);
 		return;
-	case STEP_MAIL:
+	case CONN_MAIL:
 		mail_reply(c, code);
 		return;
-	case STEP_RCPT:
+	case CONN_RCPT:
 		rcpt_reply(c, code);
 		return;
-	case STEP_DATA:
+	case CONN_DATA:
 		data_reply(c, code);
 		return;
-	case STEP_FINAL:
+	case CONN_FINAL:
 		final_reply(c, code);
 		return;
-	case STEP_QUIT:
+	case CONN_QUIT:
 		quit_done(c);
 		return;
 	default:
@@ -486,7 +487,7 @@ static void take_line(struct conn *c, struct slice line)
 		broken(c, "not an SMTP reply");
 		return;
 	}
-	if (c->step == STEP_EHLO)
+	if (c->step == CONN_EHLO)
 		note_extension(c, slice_from(line, 4));
 	if (line.len <= 3 || line.ptr[3] == ' ')
 		take_reply(c, (uint16_t)code);
@@ -497,7 +498,7 @@ static size_t on_read(void *ctx, struct slice in)
 	struct conn *c = ctx;
 	const struct stream *s = c->stream;
 	size_t used = 0;
-	while (c->stream == s && c->step != STEP_CONNECT) {
+	while (c->stream == s && c->step != CONN_CONNECT) {
 		struct slice rest = slice_from(in, used);
 		size_t eol = slice_find(rest, '\n');
 		if (eol == SLICE_NPOS && rest.len <= LOAD_LINE_MAX)
@@ -520,7 +521,7 @@ static void on_open(void *ctx)
 	if (c->load->o.tls == LOAD_TLS_IMPLICIT)
 		start_tls(c);
 	else
-		go(c, STEP_GREETING);
+		go(c, CONN_GREETING);
 }
 
 static void on_tls(void *ctx, const struct tls_info *info)
@@ -528,7 +529,7 @@ static void on_tls(void *ctx, const struct tls_info *info)
 	struct conn *c = ctx;
 	c->secured = true;
 	if (c->load->o.tls == LOAD_TLS_IMPLICIT)
-		go(c, STEP_GREETING);
+		go(c, CONN_GREETING);
 	else
 		send_ehlo(c);
 }
@@ -536,16 +537,16 @@ static void on_tls(void *ctx, const struct tls_info *info)
 static void on_drain(void *ctx)
 {
 	struct conn *c = ctx;
-	if (c->step != STEP_FINAL || c->content_out)
+	if (c->step != CONN_FINAL || c->content_out)
 		return;
-	go(c, STEP_FINAL); /* it moves: the time for the reply begins anew */
+	go(c, CONN_FINAL); /* it moves: the time for the reply begins anew */
 	feed(c);
 }
 
 static void on_close(void *ctx, const struct diag *why)
 {
 	struct conn *c = ctx;
-	if (c->step == STEP_QUIT)
+	if (c->step == CONN_QUIT)
 		quit_done(c);
 	else
 		broken(c, why->text);
@@ -568,10 +569,10 @@ void conn_open(struct conn *c)
 	}
 	struct connect_options o = {.remote = l->o.target, .local = c->local, .timeout_ms = l->o.timeout_ms};
 	l->n.connects++;
-	c->opened_us = load_clock_us();
+	c->opened_us = l->clock_us(l);
 	c->messages = 0;
 	c->need_rset = c->quit_sent = c->secured = false;
-	go(c, STEP_CONNECT);
+	go(c, CONN_CONNECT);
 	if (stream_connect(l->loop, &o, &events, c, &c->stream, &d) != ERR_OK)
 		broken(c, d.text);
 }
@@ -595,7 +596,7 @@ void conn_init(struct conn *c, struct load *l, uint32_t number)
 
 void conn_check_time(struct conn *c)
 {
-	if (c->step == STEP_OFF || c->step == STEP_IDLE)
+	if (c->step == CONN_OFF || c->step == CONN_IDLE)
 		return;
 	if (loop_now(c->load->loop) - c->since > c->load->o.timeout_ms)
 		broken(c, "no reply in time");

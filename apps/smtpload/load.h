@@ -118,7 +118,8 @@ struct load_counts {
 struct load {
 	struct load_options o;
 	struct loop *loop;
-	struct tls_client *tls; /* owned; NULL without TLS */
+	uint64_t (*clock_us)(const struct load *l); /* monotonic; set by load_init, replaced in simulations */
+	struct tls_client *tls;                     /* owned; NULL without TLS */
 	struct content content;
 	struct conn *conns; /* owned, o.connections of them */
 	uint32_t opened, live;
@@ -139,7 +140,6 @@ struct load {
 	bool terminal;        /* standard error shows a progress line */
 };
 
-uint64_t load_clock_us(void);
 MUST_CHECK enum err load_init(struct load *l, const struct load_options *o, struct loop *loop,
 			      struct diag *d);
 void load_done(struct load *l);
@@ -164,20 +164,20 @@ void load_conn_ended(struct load *l); /* a connection will not come again */
  * A reply moves a connection to the next step; a refusal before MAIL, a break or silence moves it to OFF, from where
  * it is reopened (with back-off) if there is work and the options say so. */
 enum conn_step {
-	STEP_OFF,
-	STEP_CONNECT, /* also the TLS handshakes */
-	STEP_GREETING,
-	STEP_EHLO,
-	STEP_STARTTLS,
-	STEP_AUTH,
-	STEP_IDLE, /* no message is due */
-	STEP_RSET,
-	STEP_MAIL,
-	STEP_RCPT,
-	STEP_DATA,
-	STEP_FINAL, /* content goes out or is out */
-	STEP_QUIT,
-	STEP_COUNT
+	CONN_OFF,
+	CONN_CONNECT, /* also the TLS handshakes */
+	CONN_GREETING,
+	CONN_EHLO,
+	CONN_STARTTLS,
+	CONN_AUTH,
+	CONN_IDLE, /* no message is due */
+	CONN_RSET,
+	CONN_MAIL,
+	CONN_RCPT,
+	CONN_DATA,
+	CONN_FINAL, /* content goes out or is out */
+	CONN_QUIT,
+	CONN_COUNT
 };
 
 struct message {

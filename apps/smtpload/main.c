@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 /* One descriptor per connection, and a few. */
 static void raise_descriptors(void)
@@ -27,6 +28,7 @@ static enum err run(const struct load_options *o, struct loop *loop, bool *ret_s
 	if (!load)
 		return ERR_NOMEM;
 	enum err e = load_init(load, o, loop, d);
+	load->terminal = isatty(STDERR_FILENO);
 	if (!e)
 		e = loop_signal(loop, SIGINT, on_signal, load);
 	if (!e)

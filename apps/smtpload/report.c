@@ -12,7 +12,7 @@ static double seconds(const struct load *l)
 
 void report_progress(const struct load *l)
 {
-	double passed = (double)MAX(load_clock_us() - l->started_us, 1u) / 1e6;
+	double passed = (double)MAX(l->clock_us(l) - l->started_us, 1u) / 1e6;
 	fprintf(stderr,
 		"\r%llu accepted, %llu refused, %llu unanswered, %.0f/s, p50 %.1f ms, %u connections\033[K",
 		(unsigned long long)l->n.accepted, (unsigned long long)l->n.refused,

@@ -14,7 +14,7 @@
 #define TICK_MS       500
 #define CA_FILE_MAX   (4u << 20)
 
-uint64_t load_clock_us(void)
+static uint64_t monotonic_us(const struct load *l)
 {
 	struct timespec ts;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
@@ -42,7 +42,7 @@ enum load_take load_take(struct load *l, uint64_t *ret_seq)
 	if (l->next_seq == l->o.count)
 		return TAKE_NEVER;
 	if (l->o.rate) {
-		uint64_t now = load_clock_us(), due = due_us(l, l->next_seq);
+		uint64_t now = l->clock_us(l), due = due_us(l, l->next_seq);
 		if (now < due)
 			return TAKE_LATER;
 		latency_add(&l->lag, now - due);
@@ -67,7 +67,7 @@ bool load_has_work(const struct load *l)
 /* At the next due time, in whole milliseconds: the loop's timers are no finer. */
 static void set_pace(struct load *l)
 {
-	uint64_t now = load_clock_us(), due = l->o.rate ? due_us(l, l->next_seq) : now;
+	uint64_t now = l->clock_us(l), due = l->o.rate ? due_us(l, l->next_seq) : now;
 	if (!timer_active(&l->pace))
 		timer_set(&l->pace, due > now ? (due - now) / 1000 + 1 : 1);
 }
@@ -81,7 +81,7 @@ void load_wait(struct load *l, struct conn *c)
 static void on_pace(void *ctx)
 {
 	struct load *l = ctx;
-	uint64_t now = load_clock_us();
+	uint64_t now = l->clock_us(l);
 	size_t sleepers = l->waiting.count;
 	while (sleepers-- && l->waiting.count) {
 		if (l->o.rate && !l->again.len && load_has_work(l) && due_us(l, l->next_seq) > now)
@@ -204,7 +204,7 @@ enum err load_init(struct load *l, const struct load_options *o, struct loop *lo
 	l->o.connections = (uint32_t)MIN(o->connections, o->count);
 	l->loop = loop;
 	l->acked_fd = -1;
-	l->terminal = isatty(STDERR_FILENO);
+	l->clock_us = monotonic_us;
 	l->live = l->o.connections;
 	buf_init(&l->again, 3 * sizeof(uint64_t) * (size_t)o->connections);
 	buf_init(&l->scratch, (size_t)LOAD_LINE_MAX * (o->recipients + 4));
@@ -244,7 +244,7 @@ void load_done(struct load *l)
 
 enum err load_run(struct load *l, struct diag *d)
 {
-	l->started_us = l->last_reply_us = load_clock_us();
+	l->started_us = l->last_reply_us = l->clock_us(l);
 	l->progress_ms = loop_now(l->loop);
 	timer_set(&l->opener, 0);
 	timer_set(&l->tick, TICK_MS);

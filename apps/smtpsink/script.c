@@ -102,6 +102,9 @@ static enum err parse_rule(struct slice line, struct rule *r, struct diag *d)
 		if (r->pattern.len)
 			return diag_set(d, ERR_SYNTAX, "\"%.*s\": wanted \"CODE text\", drop or hang",
 					SLICE_ARG(word));
+		if (slice_find(word, '*') != slice_rfind(word, '*'))
+			return diag_set(d, ERR_SYNTAX, "\"%.*s\": only one \"*\" can be matched",
+					SLICE_ARG(word));
 		r->pattern = word;
 	}
 	return diag_set(d, ERR_SYNTAX, "no action: wanted \"CODE text\", drop or hang");
