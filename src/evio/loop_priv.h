@@ -25,7 +25,6 @@ struct io {
 	bool added;      /* known to the back end */
 	void (*fn)(void *ctx, unsigned ready);
 	void *ctx;
-	void *backend; /* the simulated one's own */
 };
 
 /* A call from another thread. */

@@ -31,7 +31,8 @@ struct sim_sock {
 	struct net_addr local, remote;
 	uint64_t latency;
 	struct list inbox;
-	size_t unread; /* octets of data in the inbox, arrived or not */
+	size_t unread;      /* octets of data in the inbox, arrived or not */
+	unsigned fds_given; /* descriptors that it ever had */
 	bool end_sent;
 	int error;                /* errno of SOCK_FAILED */
 	struct list backlog;      /* SOCK_LISTENING: not yet accepted */
@@ -173,6 +174,7 @@ static int fd_new(struct sim_loop *s, struct sim_sock *k)
 	list_push_back(&k->fds, &f->of_sock);
 	n->fds[i] = f;
 	n->open++;
+	k->fds_given++;
 	return f->number;
 }
 
@@ -251,6 +253,7 @@ static void send_end(struct sim_loop *s, struct sim_sock *to, enum packet_kind k
 
 /* ---- closing ---- */
 
+/* Who closes without having read, or was never accepted, resets. */
 static void part_from_peer(struct sim_loop *s, struct sim_sock *k)
 {
 	struct sim_sock *peer = k->peer;
@@ -258,7 +261,7 @@ static void part_from_peer(struct sim_loop *s, struct sim_sock *k)
 	if (!peer)
 		return;
 	k->peer = peer->peer = NULL;
-	if (k->unread)
+	if (k->unread || k->fds_given == 0)
 		send_end(s, peer, PACKET_RESET);
 	else if (!k->end_sent)
 		send_end(s, peer, PACKET_END);
@@ -626,7 +629,10 @@ ssize_t sim_net_send_fds(struct loop *l, int fd, struct slice data, const int *f
 /* How much one read may give. */
 static size_t chunk(struct sim_loop *s, size_t n)
 {
-	return s->chunk_max ? MIN(n, 1 + (size_t)(sim_random_next(&s->chunks) % s->chunk_max)) : n;
+	if (s->chunk_max == 0)
+		return n;
+	size_t most = 1 + (size_t)(sim_random_next(&s->chunks) % s->chunk_max);
+	return MIN(n, most);
 }
 
 static size_t read_packet(struct sim_sock *k, struct packet *p, char *to, size_t n)

@@ -250,7 +250,7 @@ static bool input_ready(struct stream *s)
 		size_t room = MIN((size_t)EVIO_SCRATCH, s->limits.read_max - s->in.len);
 		ssize_t n = read_some(s, s->loop->scratch, room);
 		if (n == -EAGAIN)
-			break;
+			return true;
 		if (n == 0)
 			return on_end_of_input(s);
 		if (n < 0) {
@@ -260,9 +260,9 @@ static bool input_ready(struct stream *s)
 		if (!show(s, slice_of(s->loop->scratch, (size_t)n)))
 			return false;
 		if ((size_t)n < room && !stream_tls_pending(s))
-			break;
+			return true;
 	}
-	/* What OpenSSL still holds makes no descriptor readable. */
+	/* What OpenSSL still holds makes no descriptor readable. (Not after EAGAIN: that is the beginning of a record.) */
 	if (wants_input(s) && stream_tls_pending(s))
 		task_defer(&s->show);
 	return true;
