@@ -88,6 +88,20 @@ void job_end(struct job *j)
 	queue_check_drained(q);
 }
 
+void jobs_free(struct queue *q)
+{
+	MAP_EACH_SAFE (&q->jobs, n, tmp) {
+		struct job *j = CONTAINER_OF(n, struct job, node);
+		sched_site_withdrawn(q->sched, j->target->site);
+		map_remove(&q->jobs, &j->node);
+		if (list_linked(&j->waiting))
+			list_remove(&j->target->waiting, &j->waiting);
+		target_unref(j->target);
+		buf_done(&j->content);
+		mem_free(j);
+	}
+}
+
 /* Nothing was tried: the recipients wait again. */
 static void job_withdraw(struct job *j, uint64_t delay_ms)
 {

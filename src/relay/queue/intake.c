@@ -254,6 +254,10 @@ static void on_committed(void *ctx, enum spool_outcome outcome, const struct dia
 	char id[RECORD_ID_TEXT_MAX];
 	char text[64];
 
+	if (q->stopped) {
+		submission_free(s); /* the next queue finds what is durable */
+		return;
+	}
 	if (outcome == SPOOL_COMMITTED) {
 		record_id_format(s->id, id);
 		snprintf(text, sizeof(text), "Ok: queued as %s", id);

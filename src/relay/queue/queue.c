@@ -23,6 +23,8 @@ static bool job_eq(const struct map_node *n, const void *key)
 void queue_log_spool(struct queue *q, const char *event, uint64_t id, const struct diag *why)
 {
 	char text[RECORD_ID_TEXT_MAX];
+	if (q->stopped)
+		return;
 	struct log_line l = log_begin(q->env.log, LOG_ERROR, event);
 	if (id) {
 		record_id_format(id, text);
@@ -110,6 +112,8 @@ static void on_live(void *ctx, const struct spool_live *m)
 {
 	struct queue *q = ctx;
 	struct diag d = {0};
+	if (q->stopped)
+		return;
 	enum err e = index_add_live(q, m);
 	if (e) {
 		diag_set(&d, e, "%s", err_name(e));
@@ -132,6 +136,8 @@ static void log_opened(struct queue *q, const struct spool_report *r)
 static void on_ready(void *ctx, enum err e, const struct spool_report *r, const struct diag *why)
 {
 	struct queue *q = ctx;
+	if (q->stopped)
+		return;
 	if (e) {
 		/* Stays up and says so: the parent's status and the clients' 451 tell more than a restart loop. */
 		queue_log_spool(q, "queue.spool_not_opened", 0, why);
@@ -153,6 +159,8 @@ static void on_health(void *ctx, enum spool_health h, const struct diag *why)
 {
 	static const char *const events[] = {"spool.healthy", "spool.reserve_reached", "spool.broken"};
 	struct queue *q = ctx;
+	if (q->stopped)
+		return;
 	log_event(q->env.log, h == SPOOL_HEALTHY ? LOG_INFO : LOG_ERROR, events[h], "why",
 		  why ? why->text : "", NULL);
 	announce(q);
@@ -160,21 +168,35 @@ static void on_health(void *ctx, enum spool_health h, const struct diag *why)
 
 /* ---- draining ---- */
 
+static void queue_free(struct queue *q);
+
 static void on_spool_closed(void *ctx)
 {
 	struct queue *q = ctx;
 	q->spool = NULL;
+	if (q->stopped) {
+		queue_free(q);
+		return;
+	}
 	q->drained = true;
 	q->env.drained(q->env.ctx);
+}
+
+static void close_spool(struct queue *q)
+{
+	if (q->spool_closing)
+		return;
+	q->spool_closing = true;
+	spool_close(q->spool, on_spool_closed, q);
 }
 
 void queue_check_drained(struct queue *q)
 {
 	bool busy = q->jobs.count || q->recording || q->outcomes || q->submissions;
-	if (!q->draining || q->closing || busy)
+	if (!q->draining || q->closing || q->stopped || busy)
 		return;
 	q->closing = true;
-	spool_close(q->spool, on_spool_closed, q);
+	close_spool(q);
 }
 
 static void queue_drain(void *self)
@@ -218,9 +240,39 @@ static enum err open_spool(struct queue *q, struct diag *d)
 	return spool_open_segments(q->env.loop, q->env.disk, &o, &events, q, &q->spool, d);
 }
 
+static void stop_working(struct queue *q)
+{
+	task_cancel(&q->cleanup);
+	task_cancel(&q->pump);
+	task_cancel(&q->record);
+	timer_cancel(&q->wake);
+	timer_cancel(&q->expire);
+}
+
+static void queue_free(struct queue *q)
+{
+	ASSERT(q->recording == 0);
+	stop_working(q);
+	index_free(q);
+	targets_free(q);
+	map_done(&q->jobs);
+	sched_free(q->sched);
+	buf_done(&q->scratch);
+	if (q->passwords.data)
+		explicit_bzero(q->passwords.data, q->passwords.cap);
+	buf_done(&q->passwords);
+	buf_done(&q->owners);
+	conf_unref(q->env.conf);
+	mem_free(q);
+}
+
+/* Without a drain before it this is a sudden end: nobody hears of it, jobs stay with their smtpc, and what the spool had
+ * under way ends on the loop, if that still turns: the queue is freed after it. */
 static void queue_stop(void *self)
 {
 	struct queue *q = self;
+	q->stopped = true;
+	jobs_free(q);
 	for (uint32_t i = 0; i < QUEUE_SMTPD_MAX; i++)
 		intake_free(q->intakes[i]);
 	for (uint32_t i = 0; i < QUEUE_SMTPC_MAX; i++)
@@ -229,24 +281,11 @@ static void queue_stop(void *self)
 	ipc_free(q->resolver);
 	ctl_server_free(q->ctl);
 	outcomes_free(q);
-	task_cancel(&q->cleanup);
-	task_cancel(&q->pump);
-	task_cancel(&q->record);
-	timer_cancel(&q->wake);
-	timer_cancel(&q->expire);
-	/* What the spool still holds of ours ends with the process; the simulator drains first. */
-	if (q->drained || !q->spool) {
-		index_free(q);
-		targets_free(q);
-		map_done(&q->jobs);
-		sched_free(q->sched);
-	}
-	buf_done(&q->scratch);
-	if (q->passwords.data)
-		explicit_bzero(q->passwords.data, q->passwords.cap);
-	buf_done(&q->passwords);
-	buf_done(&q->owners);
-	mem_free(q);
+	stop_working(q);
+	if (q->spool)
+		close_spool(q);
+	else
+		queue_free(q);
 }
 
 static enum err queue_start(const struct role_env *env, void **ret_self, struct diag *d)
@@ -263,6 +302,7 @@ static enum err queue_start(const struct role_env *env, void **ret_self, struct 
 	buf_init(&q->scratch, IPC_PAYLOAD_MAX);
 	buf_init(&q->passwords, 1u << 20);
 	buf_init(&q->owners, UINT32_MAX / WIRE_ID_BLOCK + 1u);
+	list_init(&q->batches);
 	task_init(&q->cleanup, env->loop, cleanup, q);
 	task_init(&q->pump, env->loop, dispatch_pump, q);
 	task_init(&q->record, env->loop, outcome_commit, q);

@@ -121,6 +121,8 @@ struct queue {
 	struct role_env env;
 	struct spool *spool;
 	bool ready, draining, closing, drained;
+	bool stopped;       /* nothing is logged, sent or scheduled any more */
+	bool spool_closing; /* queue.c's: once only */
 	struct spool_report report;
 	struct intake *intakes[QUEUE_SMTPD_MAX];
 	bool intake_failed[QUEUE_SMTPD_MAX];
@@ -136,6 +138,7 @@ struct queue {
 	struct outcomes *outcomes; /* being collected; NULL: none */
 	struct task record;        /* commits them */
 	uint32_t recording;        /* batches under way or waiting to be tried again */
+	struct list batches;       /* those; struct outcomes */
 	struct buf owners;         /* slot + 1 of the smtpd that each block of ids was granted to */
 	uint32_t submissions;
 	uint64_t next_ref, next_job;
@@ -183,6 +186,7 @@ bool dispatch_together(const struct sched_entry *a, const struct sched_entry *b)
 void job_target_ready(struct job *j);
 struct job *job_find(struct queue *q, uint64_t id);
 void job_end(struct job *j); /* every recipient has its outcome or went back */
+void jobs_free(struct queue *q); /* forgets them: their smtpc will report them to the next queue */
 MUST_CHECK enum err carrier_new(struct queue *q, uint32_t slot, int fd, struct carrier **ret, struct diag *d);
 void carrier_free(struct carrier *c); /* its jobs' outcomes become unknown */
 void carrier_open(struct carrier *c); /* the index is there: reports may come */

@@ -22,6 +22,7 @@ struct ack {
 
 /* One batch of records: collected during a turn, durable together, then applied together. */
 struct outcomes {
+	struct list_node node; /* in queue.batches, once it is offered */
 	struct queue *queue;
 	struct list outcomes, acks;
 	struct timer again;
@@ -186,6 +187,10 @@ static void batch_free(struct outcomes *b)
 	for (struct list_node *n; (n = list_pop(&b->acks));)
 		mem_free(CONTAINER_OF(n, struct ack, node));
 	timer_cancel(&b->again);
+	if (list_linked(&b->node)) {
+		list_remove(&b->queue->batches, &b->node);
+		b->queue->recording--;
+	}
 	mem_free(b);
 }
 
@@ -194,6 +199,10 @@ static void on_recorded(void *ctx, enum spool_outcome outcome, const struct diag
 {
 	struct outcomes *b = ctx;
 	struct queue *q = b->queue;
+	if (q->stopped) {
+		batch_free(b);
+		return;
+	}
 	if (outcome != SPOOL_COMMITTED) {
 		queue_log_spool(q, "queue.results_not_stored", 0, why);
 		timer_set(&b->again, RETRY_RECORD_MS);
@@ -206,7 +215,6 @@ static void on_recorded(void *ctx, enum spool_outcome outcome, const struct diag
 		send_ack(q, CONTAINER_OF(n, struct ack, node));
 	}
 	batch_free(b);
-	q->recording--;
 	task_defer(&q->pump);
 	queue_check_drained(q);
 }
@@ -247,13 +255,20 @@ void outcome_commit(void *ctx)
 	if (!b)
 		return;
 	q->outcomes = NULL;
+	list_push_back(&q->batches, &b->node);
 	q->recording++;
 	offer(b);
 }
 
+/* Those that the spool has at this moment are freed when it is done with them. */
 void outcomes_free(struct queue *q)
 {
 	if (q->outcomes)
 		batch_free(q->outcomes);
 	q->outcomes = NULL;
+	LIST_EACH_SAFE (&q->batches, n, tmp) {
+		struct outcomes *b = CONTAINER_OF(n, struct outcomes, node);
+		if (timer_active(&b->again))
+			batch_free(b);
+	}
 }
