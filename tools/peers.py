@@ -191,3 +191,43 @@ def configure_exim(peer, port, certificate, server, password, local_port):
     peer.shell("mkdir -p /var/spool/exim4/input /var/log/exim4; chown -R Debian-exim:Debian-exim /var/spool/exim4 /var/log/exim4")
     peer.write("/etc/exim4/exim4.conf", text, 0o640, "root:Debian-exim")
     peer.run(["exim4", "-bV"])
+
+
+POSTFIX_CONF = '''
+compatibility_level = 3.6
+myhostname = web2.hosting.example
+mydestination =
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+queue_directory = /var/spool/postfix
+daemon_directory = /usr/lib/postfix/sbin
+command_directory = /usr/sbin
+mail_owner = postfix
+setgid_group = postdrop
+maillog_file = /var/log/postfix.log
+relayhost = [localhost]:{port}
+smtp_tls_security_level = verify
+smtp_tls_CAfile = {certificate}
+smtp_tls_verify_cert_match = hostname
+smtp_host_lookup = native
+smtp_sasl_auth_enable = yes
+smtp_sasl_tls_security_options = noanonymous
+smtp_sasl_password_maps = texthash:/etc/postfix/relay_password
+alias_maps =
+'''
+
+
+def configure_postfix(peer, port, certificate, server, password, local_port):
+    """The same for Postfix; local_port takes SMTP from this machine. Start it with ["postfix", "start-fg"]."""
+    peer.write("/etc/postfix/main.cf", POSTFIX_CONF.format(port=port, certificate=certificate))
+    peer.write("/etc/postfix/relay_password", f"[localhost]:{port} {server}:{password}\n", 0o600)
+    # Debian's master.cf as shipped, but nothing in a chroot of its own and SMTP on a port of ours
+    peer.shell("for d in /usr/share/postfix /etc/postfix; do for f in master.cf dynamicmaps.cf postfix-files; do "
+               "[ -e /etc/postfix/$f ] || [ ! -e $d/$f.dist ] || cp $d/$f.dist /etc/postfix/$f; "
+               "[ -e /etc/postfix/$f ] || [ ! -e $d/$f ] || cp $d/$f /etc/postfix/$f; done; done; touch /etc/postfix/dynamicmaps.cf")
+    peer.shell(f"sed -i -E 's/^smtp( +inet)/127.0.0.1:{local_port}\\1/; s/^([^ #]+ +(inet|unix|fifo|pass) +[^ ]+ +[^ ]+ +)y/\\1n/' /etc/postfix/master.cf")
+    peer.shell("mkdir -p /var/spool/postfix /var/lib/postfix; chown postfix /var/lib/postfix; "
+               "postfix -c /etc/postfix set-permissions create-missing >/dev/null 2>&1 || true")
+    peer.shell("chgrp postdrop /usr/sbin/postdrop /usr/sbin/postqueue /var/spool/postfix/maildrop /var/spool/postfix/public; "
+               "chmod 2755 /usr/sbin/postdrop /usr/sbin/postqueue; chmod 1730 /var/spool/postfix/maildrop; chmod 2710 /var/spool/postfix/public")
+    peer.run(["postfix", "check"])

@@ -495,6 +495,8 @@ struct job *job_adopt(struct carrier *c, uint64_t id, struct recipient *r)
 	struct queue *q = c->queue;
 	struct message *m = recipient_message(r);
 	struct job *j = job_find(q, id);
+	if (j && (j->message != m || j->smtpc != c->slot || j->state != JOB_SENT))
+		return NULL; /* no job of its own: a broken smtpc */
 	if (!j) {
 		j = job_new(q, id, m, r->target, m->count);
 		if (!j)
@@ -516,14 +518,14 @@ static enum err on_report(struct carrier *c, struct slice payload)
 	struct queue *q = c->queue;
 	struct wire_result m;
 	struct record_result res;
-	enum err e = wire_result_decode(payload, &m);
+	enum err e = c->reported ? ERR_CORRUPT : wire_result_decode(payload, &m);
 	if (e)
 		return e;
 	struct message *msg = index_find(q, m.message);
 	struct recipient *r = msg && m.ordinal < msg->count ? &msg->recipients[m.ordinal] : NULL;
 	if (r && r->place == PLACE_SCHEDULED) {
 		if (m.result.len == 0)
-			return job_adopt(c, m.job, r) ? ERR_OK : ERR_NOMEM;
+			return job_adopt(c, m.job, r) ? ERR_OK : ERR_CORRUPT;
 		e = record_result_decode(m.result, &res);
 		if (e)
 			return e;
