@@ -234,7 +234,8 @@ static enum err open_spool(struct queue *q, struct diag *d)
 {
 	static const struct spool_events events = {
 		.on_live = on_live, .on_ready = on_ready, .on_health = on_health};
-	struct spool_options o = {.archive_ms = q->env.conf->retention.index};
+	struct spool_options o = {.segment_size = q->env.spool_segment,
+				  .archive_ms = q->env.conf->retention.index};
 	if (!q->env.disk.ops)
 		return spool_open_memory(q->env.loop, &o, &events, q, &q->spool, d);
 	return spool_open_segments(q->env.loop, q->env.disk, &o, &events, q, &q->spool, d);

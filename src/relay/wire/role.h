@@ -23,6 +23,7 @@ struct role_env {
 	struct slice ca_pem; /* the system's trust anchors, read before the chroot (smtpc); may be empty */
 	struct slice trust_anchor; /* content of resolver.trust_anchor, read before the chroot (resolver); empty: built in */
 	struct disk disk;    /* queue: the spool directory, auth: the keys directory; else zero */
+	uint64_t spool_segment; /* queue: octets of a segment, 0: the spool's default; the simulator's disks are small */
 	const struct dns_lookup
 		*dns; /* resolver: NULL for libunbound; the simulator gives its scripted answers */
 	/* The process has finished after drain; call once. */
