@@ -31,7 +31,7 @@ static bool all_zero(const char *p, size_t n)
 
 #define HEADER_SUMMED 64
 
-void format_segment_encode(const struct format_segment *s, struct buf *out)
+static void header_encode(const struct format_segment *s, struct buf *out)
 {
 	size_t from = out->len;
 	buf_add_mem(out, magic, sizeof(magic));
@@ -44,7 +44,14 @@ void format_segment_encode(const struct format_segment *s, struct buf *out)
 	buf_add_mem(out, s->secret, sizeof(s->secret));
 	if (!out->failed)
 		buf_add_u64(out, XXH3_64bits_withSeed(out->data + from, HEADER_SUMMED, 0));
-	buf_add_zero(out, FORMAT_SEGMENT_HEADER - HEADER_SUMMED - 8);
+}
+
+void format_segment_encode(const struct format_segment *s, struct buf *out)
+{
+	header_encode(s, out);
+	buf_add_zero(out, FORMAT_HEADER_COPY - HEADER_SUMMED - 8);
+	header_encode(s, out);
+	buf_add_zero(out, FORMAT_SEGMENT_HEADER - FORMAT_HEADER_COPY - HEADER_SUMMED - 8);
 }
 
 enum err format_segment_decode(struct slice in, struct format_segment *ret, struct diag *d)
@@ -272,6 +279,11 @@ enum err format_hold_read(struct slice payload, bool *ret_held)
 		return ERR_CORRUPT;
 	*ret_held = payload.ptr[0] == 1;
 	return ERR_OK;
+}
+
+uint64_t format_content_sum(struct slice content)
+{
+	return XXH3_64bits(content.ptr, content.len);
 }
 
 /* ---- checkpoint ---- */

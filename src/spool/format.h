@@ -10,6 +10,7 @@
 
 #define FORMAT_VERSION        1
 #define FORMAT_SEGMENT_HEADER 4096
+#define FORMAT_HEADER_COPY    2048 /* the segment header stands in its block twice */
 #define FORMAT_RECORD_HEADER  32
 #define FORMAT_MESSAGE_HEADER 48 /* of a message's payload: its fixed fields */
 #define FORMAT_COMMIT_SIZE    (FORMAT_RECORD_HEADER + 16)
@@ -110,6 +111,8 @@ struct format_result {
 MUST_CHECK enum err format_result_add(struct buf *out, uint64_t id, const struct format_result *r);
 MUST_CHECK enum err format_result_read(struct slice payload, struct format_result *ret);
 MUST_CHECK enum err format_hold_read(struct slice payload, bool *ret_held);
+
+uint64_t format_content_sum(struct slice content);
 
 /* ---- checkpoint ---- */
 

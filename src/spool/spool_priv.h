@@ -1,91 +1,150 @@
-/* Inside the spool: what its back ends provide, and the writes and batches that both fill in the same way (txn.c). */
+/* What both back ends share: the message being written, the batch, the cache of payloads, the index.
+ *
+ * A back end is a struct that begins with struct spool and a table of functions. Everything here lives on the
+ * loop's thread; the workers of `segments` see only chunks and records that nobody else changes meanwhile.
+ */
 #pragma once
 
-#include "core/buf.h"
-#include "core/list.h"
-#include "core/map.h"
-#include "spool/limits.h"
+#include "spool/format.h"
+#include "spool/index.h"
 #include "spool/spool.h"
 
-#define XXH_STATIC_LINKING_ONLY /* the state of a running hash, by value */
-#include <xxhash.h>
+/* ---- payloads: envelope and edits of one message, for spool_read ---- */
+
+/* Owned by its message until the commit, then by the cache. */
+struct payload {
+	struct list_node node; /* in cache.recent, while no batch holds it */
+	struct spool_entry *entry;
+	uint32_t envelope_len, edits_len;
+	char octets[]; /* envelope, edits */
+};
+
+struct payload_cache {
+	struct list recent; /* struct payload; last used at the back */
+	size_t octets, max;
+};
+
+struct payload *payload_new(struct slice envelope, struct slice edits); /* NULL without memory */
+struct slice payload_envelope(const struct payload *p);
+struct slice payload_edits(const struct payload *p);
+void payload_cache_put(struct payload_cache *c, struct spool_entry *e, struct payload *p); /* p is the cache's; may evict others */
+void payload_cache_use(struct payload_cache *c, struct payload *p);
+void payload_cache_drop(struct payload_cache *c, struct spool_entry *e); /* nothing happens if it has none */
+void payload_cache_done(struct payload_cache *c);
+
+/* ---- writing one message ---- */
+
+struct chunk {
+	struct chunk *next;
+	uint32_t used;
+	char octets[];
+};
+#define CHUNK_ROOM (SPOOL_CHUNK - sizeof(struct chunk))
+
+struct chunk_list {
+	struct chunk *first, *last;
+	uint64_t octets;
+};
+
+enum write_state { WRITE_OPEN, WRITE_FINISHED, WRITE_BATCHED };
 
 struct spool_write {
-	struct spool *spool;
-	uint64_t id;
-	struct buf content; /* what is in memory: all of it, or what a large file has not yet got */
-	struct buf envelope, edits;
+	struct map_node node;       /* in spool.writes: for spool_loan before the commit */
+	struct list_node in_batch;  /* in spool_batch.messages */
+	struct spool *spool;        /* borrowed */
+	struct spool_batch *batch;  /* borrowed; from spool_batch_message on */
+	struct spool_entry *entry;  /* owned until the commit; from spool_write_finish on */
+	struct payload *payload;    /* owned until the commit; from spool_write_finish on */
+	struct large *large;        /* owned; NULL while the content is in `content` */
+	struct loan_file *preview;  /* owned; what was lent before the commit */
+	struct chunk_list content;  /* what no worker has taken yet */
+	struct buf verdict;
+	uint64_t id, content_length, content_sum, offset;
 	uint32_t recipients;
-	uint64_t length; /* octets appended */
-	bool finished, failed;
-	void (*on_drain)(void *ctx); /* told once after ERR_AGAIN */
+	void (*on_drain)(void *ctx);
 	void *drain_ctx;
-	bool want_drain;
-	struct large *large; /* owned; NULL: goes into the segment */
+	enum write_state state;
+	enum err failed; /* sticky */
+	bool held;
 };
 
-enum op_kind { OP_MESSAGE, OP_RESULT, OP_VERDICT, OP_HOLD };
-struct op {
-	struct list_node node;
-	enum op_kind kind;
-	uint64_t id;
-	uint32_t ordinal;
-	uint8_t state;             /* RESULT: enum spool_state; HOLD, MESSAGE: held */
-	struct slice payload;      /* behind the struct */
-	struct spool_write *write; /* MESSAGE: owned */
-	struct entry *entry;       /* MESSAGE: made before the write, so that nothing can fail after it */
-};
+void chunks_free(struct spool *sp, struct chunk_list *l); /* back to the spool's stock */
+/* The write, with everything that it still owns. */
+void write_free(struct spool_write *w);
+
+/* ---- batches ---- */
 
 struct spool_batch {
-	struct list_node node; /* in a group, or waiting */
-	struct spool *spool;
-	struct list ops;
-	uint32_t large_waiting; /* large files that are not durable yet */
+	struct list_node node; /* in the back end's queue */
+	struct spool *spool;   /* borrowed */
+	struct list messages;  /* struct spool_write, owned */
+	struct buf records;    /* results, verdicts, holds: encoded, not yet placed */
+	uint64_t record_count; /* in `records` */
 	spool_done_fn *done;
 	void *ctx;
-	enum err failed; /* FAILED before it was written */
+	uint64_t size;    /* octets in the segment, commit record included */
+	uint64_t offset;  /* of its first record */
+	int64_t time_ms;  /* of the commit */
+	uint32_t waiting; /* large messages that are not safe yet */
+	bool moves;       /* compaction: its messages are in the index already */
+	enum err failed;  /* while it waits in spool.ended */
+	const char *why;  /* the same; static */
+	char commit[FORMAT_COMMIT_SIZE];
 };
 
-struct spool_ops {
-	void (*close)(struct spool *sp, void (*on_closed)(void *ctx), void *ctx);
-	enum err (*may_write)(struct spool *sp, struct diag *d);
-	enum err (*append)(struct spool_write *w,
-			   struct slice content);  /* NULL: everything stays in memory */
-	enum err (*finish)(struct spool_write *w); /* NULL: nothing to do */
-	void (*drop)(struct spool_write *w);       /* NULL: nothing to do */
-	void (*commit)(struct spool_batch *b);
+/* Calls done and frees the batch; its messages are freed with it. */
+void batch_end(struct spool_batch *b, enum spool_outcome outcome, const struct diag *why);
+/* The same at the end of the turn. */
+void batch_fail_later(struct spool_batch *b, enum err code, const char *why);
+/* Committed: the index gets its messages and what its records say; messages without an open recipient leave it.
+ * `home`: the segment that the batch is in; NULL in the memory back end. */
+void batch_apply(struct spool_batch *b, struct segment *home);
+/* One record about a live message, found in the segment of this number. */
+void batch_apply_record(struct spool_entry *e, const struct format_record *r, struct slice payload,
+			uint64_t sequence);
+
+/* ---- the spool ---- */
+
+struct spool_backend {
+	void (*close)(struct spool *sp);
+	/* Content was added, or is complete (state WRITE_FINISHED). ERR_AGAIN: taken, wait for on_drain. */
+	enum err (*written)(struct spool_write *w);
+	void (*discard)(struct spool_write *w); /* frees w->large and w->preview */
+	void (*commit)(struct spool_batch *b);  /* owns b from here */
 	enum err (*lend)(struct spool *sp, uint64_t id, struct spool_loan *ret, struct diag *d);
 	void (*unlend)(struct spool *sp, const struct spool_loan *loan);
-	void (*read)(struct spool *sp, uint64_t id, spool_read_fn *fn, void *ctx);
+	void (*read)(struct spool *sp, struct spool_entry *e, spool_read_fn *fn, void *ctx); /* not in the cache */
 	enum err (*walk)(struct spool *sp, const struct spool_walk *w);
 	void (*stats)(const struct spool *sp, struct spool_stats *ret);
+	void (*dead)(struct spool *sp, const struct spool_entry *e); /* has just left the index; may be NULL */
 };
 
 struct spool {
-	const struct spool_ops *ops;
-	struct loop *loop;
-	const struct spool_events *ev;
+	const struct spool_backend *backend;
+	struct loop *loop; /* borrowed */
+	struct spool_options options;
+	struct spool_events events;
 	void *ctx;
-	struct spool_options o; /* defaults filled in */
-	enum spool_health health;
 	uint64_t generation;
-	uint32_t next;
-	size_t pending; /* octets in memory of writes that are not durable */
+	uint32_t counter; /* of ids */
+	bool ready, closing;
+	enum spool_health health;
+	struct map writes; /* struct spool_write */
+	struct spool_index index;
+	struct payload_cache cache;
+	struct chunk *stock; /* free chunks, owned */
+	size_t stocked;
+	uint64_t pending; /* octets of content in memory */
+	struct list ended; /* struct spool_batch that failed at once; answered at the end of the turn */
+	struct list asked; /* reads that the cache can answer, at the end of the turn */
+	struct task answer;
+	void (*on_closed)(void *ctx);
+	void *closed_ctx;
+	uint64_t commits, batches, syncs, sync_us_last, sync_us_max;
 };
 
-void spool_init(struct spool *sp, const struct spool_ops *ops, struct loop *l, const struct spool_options *o,
-		const struct spool_events *ev, void *ctx);
+MUST_CHECK enum err spool_init(struct spool *sp, const struct spool_backend *backend, struct loop *l,
+			       const struct spool_options *o, const struct spool_events *ev, void *ctx);
+void spool_done(struct spool *sp); /* frees what is in it, not sp itself */
 void spool_set_health(struct spool *sp, enum spool_health h, const struct diag *why);
-
-void txn_write_free(struct spool_write *w);
-void txn_batch_free(struct spool_batch *b); /* with its ops and writes */
-
-/* Walks are answered from copies: items in one buffer, shown in order, then done. */
-struct walk_items {
-	struct buf data; /* encoded items */
-	uint32_t count;
-};
-void walk_add(struct walk_items *w, const struct spool_item *item);
-void walk_filter(const struct walk_items *from, uint64_t id, struct walk_items *to);
-/* Keeps the newest `max`, turned round if newest_first; calls fn for each. */
-void walk_show(const struct walk_items *items, const struct spool_walk *w);
+struct spool_write *spool_find_write(const struct spool *sp, uint64_t id);

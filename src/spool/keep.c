@@ -1,0 +1,245 @@
+/* What is kept and what goes: free space, removal of segments that nobody needs, of large files without a message.
+ *
+ * Segments go one at a time from the oldest, and the directory is synced before the next: so a result never goes before
+ * its message. The archive goes early before anyone gets a 452 for want of space.
+ */
+#include "core/mem.h"
+#include "spool/store.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+struct look {
+	struct job job;
+	struct store *store;
+	uint64_t free_octets, total_octets;
+	bool failed, by_tick;
+};
+
+struct removal {
+	struct job job;
+	struct store *store;
+	uint64_t sequence;
+};
+
+/* ---- segments ---- */
+
+static bool low(const struct store *s)
+{
+	return s->full || (s->total_octets && s->free_octets < s->spool.options.disk_reserve);
+}
+
+static bool expired(const struct store *s, const struct segment *seg)
+{
+	int64_t age = loop_wall(s->spool.loop) - seg->last_ms;
+	return !s->spool.options.archive_ms || low(s) ||
+	       (age > 0 && (uint64_t)age > s->spool.options.archive_ms);
+}
+
+/* A checkpoint that the next recovery would begin with stays, whatever its segment's messages are. */
+static bool needed(const struct store *s, const struct segment *seg)
+{
+	return seg == s->active || seg->live || seg->users || loan_lent(seg) || seg->sequence >= s->base;
+}
+
+static void remove_oldest(struct store *s);
+
+static void run_removal(struct job *j)
+{
+	struct removal *r = CONTAINER_OF(j, struct removal, job);
+	const struct disk *d = &r->store->disk;
+	char name[STORE_NAME_MAX];
+	store_name_segment(name, r->sequence);
+	/* What cannot be removed now is found again at the next opening. */
+	if (d->ops->unlink(d->self, name) == 0)
+		d->ops->fsync_dir(d->self, ".");
+}
+
+static void removal_done(struct job *j)
+{
+	struct removal *r = CONTAINER_OF(j, struct removal, job);
+	struct store *s = r->store;
+	store_bulk_done(s);
+	s->removing = false;
+	mem_free(r);
+	if (!s->spool.closing)
+		remove_oldest(s);
+	store_check_closed(s);
+}
+
+static void remove_oldest(struct store *s)
+{
+	struct list_node *n = list_first(&s->segments);
+	struct segment *seg = n ? CONTAINER_OF(n, struct segment, node) : NULL;
+	if (!seg || s->removing || !s->opened || needed(s, seg) || !expired(s, seg))
+		return;
+	struct removal *r = NEW(struct removal);
+	if (!r)
+		return;
+	*r = (struct removal){.store = s, .sequence = seg->sequence, .job = {.run = run_removal, .done = removal_done}};
+	list_remove(&s->segments, &seg->node);
+	segment_free(s, seg);
+	s->removing = true;
+	store_bulk(s, &r->job);
+}
+
+/* ---- large files without a message ---- */
+
+struct sweep {
+	struct job job;
+	struct store *store;
+	uint64_t *ids; /* owned array */
+	size_t count, cap;
+	int64_t before_ms; /* files changed since are kept */
+};
+
+static bool on_name(void *ctx, const char *name)
+{
+	struct sweep *w = ctx;
+	uint64_t id;
+	if (!store_parse_name(name, "msg-", &id))
+		return true;
+	if (w->count == w->cap) {
+		size_t cap = w->cap ? w->cap * 2 : 64;
+		uint64_t *more = mem_resize(w->ids, cap * sizeof(*more));
+		if (!more)
+			return false; /* the rest another time */
+		w->ids = more;
+		w->cap = cap;
+	}
+	w->ids[w->count++] = id;
+	return true;
+}
+
+static void run_list(struct job *j)
+{
+	struct sweep *w = CONTAINER_OF(j, struct sweep, job);
+	w->store->disk.ops->list(w->store->disk.self, ".", on_name, w);
+}
+
+static bool old_enough(const struct sweep *w, const char *name)
+{
+	const struct disk *d = &w->store->disk;
+	struct disk_stat st;
+	int fd = d->ops->open(d->self, name, O_RDONLY, 0);
+	int e = fd < 0 ? fd : d->ops->stat(d->self, fd, &st);
+	if (fd >= 0)
+		d->ops->close(d->self, fd);
+	return e == 0 && st.mtime_ms <= w->before_ms;
+}
+
+static void run_sweep(struct job *j)
+{
+	struct sweep *w = CONTAINER_OF(j, struct sweep, job);
+	const struct disk *d = &w->store->disk;
+	char name[STORE_NAME_MAX];
+	for (size_t i = 0; i < w->count; i++) {
+		store_name_large(name, w->ids[i]);
+		if (old_enough(w, name))
+			d->ops->unlink(d->self, name);
+	}
+}
+
+static void sweep_end(struct sweep *w)
+{
+	struct store *s = w->store;
+	s->sweeping = false;
+	mem_free(w->ids);
+	mem_free(w);
+	store_check_closed(s);
+}
+
+static void sweep_done(struct job *j)
+{
+	struct sweep *w = CONTAINER_OF(j, struct sweep, job);
+	store_bulk_done(w->store);
+	sweep_end(w);
+}
+
+/* An id that is neither live nor being written now never will be again: ids are given once. */
+static void list_done(struct job *j)
+{
+	struct sweep *w = CONTAINER_OF(j, struct sweep, job);
+	struct store *s = w->store;
+	size_t kept = 0;
+	store_bulk_done(s);
+	for (size_t i = 0; i < w->count; i++)
+		if (!spool_index_find(&s->spool.index, w->ids[i]) && !spool_find_write(&s->spool, w->ids[i]))
+			w->ids[kept++] = w->ids[i];
+	w->count = kept;
+	if (kept == 0 || s->spool.closing) {
+		sweep_end(w);
+		return;
+	}
+	w->job = (struct job){.run = run_sweep, .done = sweep_done};
+	store_bulk(s, &w->job);
+}
+
+static void sweep(struct store *s)
+{
+	struct sweep *w = s->sweeping ? NULL : NEW(struct sweep);
+	if (!w)
+		return;
+	uint64_t keep = low(s) ? 0 : s->spool.options.archive_ms;
+	*w = (struct sweep){.store = s, .job = {.run = run_list, .done = list_done}};
+	w->before_ms = loop_wall(s->spool.loop) - (int64_t)MIN(keep, (uint64_t)INT64_MAX / 2);
+	s->sweeping = true;
+	store_bulk(s, &w->job);
+}
+
+/* ---- looking ---- */
+
+static void run_look(struct job *j)
+{
+	struct look *l = CONTAINER_OF(j, struct look, job);
+	const struct disk *d = &l->store->disk;
+	l->failed = d->ops->space(d->self, &l->free_octets, &l->total_octets) != 0;
+}
+
+static void look_done(struct job *j)
+{
+	struct look *l = CONTAINER_OF(j, struct look, job);
+	struct store *s = l->store;
+	store_bulk_done(s);
+	s->looking = false;
+	if (!l->failed) {
+		s->free_octets = l->free_octets;
+		s->total_octets = l->total_octets;
+	}
+	/* A quota can be full on an empty disk: a write that found no space is believed until the next tick. */
+	if (l->by_tick && s->free_octets >= s->spool.options.disk_reserve)
+		s->full = false;
+	mem_free(l);
+	if (!s->spool.closing) {
+		remove_oldest(s);
+		if (s->opened)
+			store_health(s, NULL);
+	}
+	store_check_closed(s);
+}
+
+static void look(struct store *s, bool by_tick)
+{
+	struct look *l = s->looking || s->spool.closing ? NULL : NEW(struct look);
+	if (!l)
+		return;
+	*l = (struct look){.store = s, .by_tick = by_tick, .job = {.run = run_look, .done = look_done}};
+	s->looking = true;
+	store_bulk(s, &l->job);
+}
+
+void keep_look(struct store *s)
+{
+	look(s, false);
+}
+
+void keep_tick(void *ctx)
+{
+	struct store *s = ctx;
+	timer_set(&s->tick, SPOOL_TICK_MS);
+	look(s, true);
+	if (loop_now(s->spool.loop) >= s->sweep_at) {
+		s->sweep_at = loop_now(s->spool.loop) + SPOOL_SWEEP_MS;
+		sweep(s);
+	}
+}
