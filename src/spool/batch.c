@@ -157,7 +157,8 @@ void batch_apply_record(struct spool_entry *e, const struct format_record *r, st
 		    !spool_index_set_state(e, res.ordinal, (enum spool_state)res.state))
 			return;
 		/* Out of reach after half a billion segments: only the words of the last attempt are lost. */
-		e->rcpt[res.ordinal].segment = (uint32_t)MIN(behind, INDEX_RESULT_SEGMENTS) & INDEX_RESULT_SEGMENTS;
+		e->rcpt[res.ordinal].segment =
+			(uint32_t)MIN(behind, INDEX_RESULT_SEGMENTS) & INDEX_RESULT_SEGMENTS;
 		e->rcpt[res.ordinal].offset8 = behind <= INDEX_RESULT_SEGMENTS ? offset8 : 0;
 		return;
 	case FORMAT_VERDICT:
@@ -239,7 +240,8 @@ static void apply_records(struct spool_batch *b, uint64_t sequence)
 	uint64_t messages = b->size - FORMAT_COMMIT_SIZE - b->records.len;
 	while (format_next(&rest, &r, &payload)) {
 		struct spool_entry *e = spool_index_find(&b->spool->index, r.id);
-		r.offset = b->offset + messages + (uint64_t)(payload.ptr - b->records.data) - FORMAT_RECORD_HEADER;
+		r.offset = b->offset + messages + (uint64_t)(payload.ptr - b->records.data) -
+			   FORMAT_RECORD_HEADER;
 		if (!e)
 			continue; /* its last recipient ended in a batch before this one */
 		if (b->moves && r.type == FORMAT_RESULT)

@@ -19,7 +19,8 @@ struct sealing {
 
 static struct format_place place_of(uint64_t sequence, uint32_t offset8)
 {
-	return offset8 ? (struct format_place){.sequence = sequence, .offset8 = offset8} : (struct format_place){0};
+	return offset8 ? (struct format_place){.sequence = sequence, .offset8 = offset8}
+		       : (struct format_place){0};
 }
 
 static void add_entry(struct buf *out, struct spool_entry *e)
@@ -32,7 +33,8 @@ static void add_entry(struct buf *out, struct spool_entry *e)
 				 .held = e->held};
 	format_entry_add(out, &f);
 	for (uint32_t i = 0; i < e->recipients; i++)
-		format_rcpt_add(out, e->rcpt[i].state, place_of(home + e->rcpt[i].segment, e->rcpt[i].offset8));
+		format_rcpt_add(out, e->rcpt[i].state,
+				place_of(home + e->rcpt[i].segment, e->rcpt[i].offset8));
 	e->checkpointed = true;
 }
 
@@ -68,7 +70,9 @@ static void build_payload(struct store *s, bool complete, struct buf *out)
 	if (!complete)
 		buf_add(out, buf_slice(&s->gone));
 	if (!out->failed) {
-		struct buf head = {.data = out->data + at, .cap = FORMAT_CHECKPOINT_HEADER, .max = FORMAT_CHECKPOINT_HEADER};
+		struct buf head = {.data = out->data + at,
+				   .cap = FORMAT_CHECKPOINT_HEADER,
+				   .max = FORMAT_CHECKPOINT_HEADER};
 		format_checkpoint_add(&head, &c);
 	}
 	buf_clear(&s->gone);
@@ -88,8 +92,10 @@ static void build(struct store *s, struct sealing *se)
 	format_add(&se->data, FORMAT_SEAL, seg->end, SLICE_EMPTY);
 	if (se->data.failed)
 		return;
-	format_header_put(&(struct format_header){.type = FORMAT_CHECKPOINT, .id = 0, .length = length, .summed = length},
-			  se->data.data);
+	format_header_put(
+		&(struct format_header){
+			.type = FORMAT_CHECKPOINT, .id = 0, .length = length, .summed = length},
+		se->data.data);
 	format_place(se->data.data, seg->end, seg->seed);
 	format_place(se->data.data + seal_at, seg->end + seal_at, seg->seed);
 }
@@ -158,7 +164,8 @@ void checkpoint_seal(struct store *s, struct segment *seg)
 		store_check_closed(s);
 		return;
 	}
-	*se = (struct sealing){.store = s, .segment = seg, .sequence = seg->sequence, .complete = complete_due(s)};
+	*se = (struct sealing){
+		.store = s, .segment = seg, .sequence = seg->sequence, .complete = complete_due(s)};
 	buf_init(&se->data, SPOOL_CHECKPOINT_MAX);
 	build(s, se);
 	account(s, se);

@@ -47,7 +47,8 @@ static uint64_t sum_content(const struct chunk_list *l)
 {
 	XXH3_state_t st;
 	if (l->first == l->last)
-		return format_content_sum(l->first ? slice_of(l->first->octets, l->first->used) : SLICE_EMPTY);
+		return format_content_sum(l->first ? slice_of(l->first->octets, l->first->used)
+						   : SLICE_EMPTY);
 	XXH3_64bits_reset(&st);
 	for (const struct chunk *c = l->first; c; c = c->next)
 		XXH3_64bits_update(&st, c->octets, c->used);
@@ -79,7 +80,9 @@ static void encode_message(struct group *g, struct spool_write *w)
 	char head[FORMAT_RECORD_HEADER + FORMAT_MESSAGE_HEADER];
 	uint64_t summed = summed_of(w), length = summed + w->content.octets;
 	format_header_put(
-		&(struct format_header){.type = FORMAT_MESSAGE, .id = w->id, .length = length, .summed = summed}, head);
+		&(struct format_header){
+			.type = FORMAT_MESSAGE, .id = w->id, .length = length, .summed = summed},
+		head);
 	format_message_head(&m, head + FORMAT_RECORD_HEADER);
 	buf_add_mem(&g->meta, head, sizeof(head));
 	buf_add(&g->meta, m.envelope);
@@ -204,7 +207,8 @@ static bool gather(struct store *s, struct group *g)
 {
 	size_t meta = 0, pieces = 0, count = 0;
 	uint64_t octets = 0;
-	for (struct list_node *n = s->ready.head.next; n != &s->ready.head && octets < SPOOL_GROUP_MAX; n = n->next) {
+	for (struct list_node *n = s->ready.head.next; n != &s->ready.head && octets < SPOOL_GROUP_MAX;
+	     n = n->next) {
 		measure(batch_of(n), &meta, &pieces);
 		octets += batch_of(n)->size;
 		count++;

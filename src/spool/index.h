@@ -50,9 +50,10 @@ struct spool_index {
 MUST_CHECK enum err spool_index_init(struct spool_index *ix); /* after it spool_index_add cannot fail */
 void spool_index_done(struct spool_index *ix);                /* frees the entries too; not the cache */
 
-struct spool_entry *spool_index_entry_new(uint64_t id, uint32_t recipients); /* all queued; NULL without memory */
-void spool_index_entry_free(struct spool_entry *e);                          /* not in the index */
-void spool_index_add(struct spool_index *ix, struct spool_entry *e);               /* owned by the index from here */
+struct spool_entry *spool_index_entry_new(uint64_t id,
+					  uint32_t recipients);      /* all queued; NULL without memory */
+void spool_index_entry_free(struct spool_entry *e);                  /* not in the index */
+void spool_index_add(struct spool_index *ix, struct spool_entry *e); /* owned by the index from here */
 struct spool_entry *spool_index_find(const struct spool_index *ix, uint64_t id);
 /* Takes e out of the index and of the list of changes; the caller frees it. */
 void spool_index_remove(struct spool_index *ix, struct spool_entry *e);

@@ -76,7 +76,8 @@ static void remove_oldest(struct store *s)
 	struct removal *r = NEW(struct removal);
 	if (!r)
 		return;
-	*r = (struct removal){.store = s, .sequence = seg->sequence, .job = {.run = run_removal, .done = removal_done}};
+	*r = (struct removal){
+		.store = s, .sequence = seg->sequence, .job = {.run = run_removal, .done = removal_done}};
 	list_remove(&s->segments, &seg->node);
 	segment_free(s, seg);
 	s->removing = true;

@@ -25,8 +25,8 @@
 #define SPOOL_SCAN_WINDOW      (1u << 20)    /* octets read ahead while records are looked through */
 #define SPOOL_WALK_OCTETS      (4u << 20)    /* octets of items brought to the loop at a time */
 #define SPOOL_RETRY_MS         1000u         /* a broken disk is tried again after this time */
-#define SPOOL_ZERO_BELOW_MS   60000u           /* half a segment in less: the next one is zeroed beforehand */
-#define SPOOL_TICK_MS          5000u /* free space and retention are looked at this often */
-#define SPOOL_SWEEP_MS 60000u /* large files without a message are looked for this often */
-#define SPOOL_OPEN_FILES       128u  /* descriptors for loans kept open while nobody borrows them */
-#define SPOOL_LIVE_SLICE       256u  /* messages shown per turn while opening */
+#define SPOOL_ZERO_BELOW_MS    60000u        /* half a segment in less: the next one is zeroed beforehand */
+#define SPOOL_TICK_MS          5000u         /* free space and retention are looked at this often */
+#define SPOOL_SWEEP_MS         60000u        /* large files without a message are looked for this often */
+#define SPOOL_OPEN_FILES       128u          /* descriptors for loans kept open while nobody borrows them */
+#define SPOOL_LIVE_SLICE       256u          /* messages shown per turn while opening */

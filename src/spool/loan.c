@@ -17,7 +17,7 @@
 
 struct loan_file {
 	struct map_node node;
-	struct list_node idle;   /* in store.idle while nobody borrows it */
+	struct list_node idle; /* in store.idle while nobody borrows it */
 	uint64_t number;
 	uint64_t covers;         /* octets of the file that the descriptor shows */
 	struct segment *segment; /* its seg->loan is this; NULL: large, preview or superseded */
@@ -223,6 +223,7 @@ void loan_unlend(struct spool *sp, const struct spool_loan *loan)
 	bool kept = f->segment || f->number & NUMBER_LARGE;
 	if (kept)
 		rest(s, f);
-	else if (!spool_find_write(sp, loan->message)) /* else it is that write's preview, or soon superfluous */
+	else if (!spool_find_write(sp,
+				   loan->message)) /* else it is that write's preview, or soon superfluous */
 		file_free(s, f);
 }

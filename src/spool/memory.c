@@ -94,7 +94,8 @@ static enum err fill(int fd, const struct chunk_list *l)
 		if (e)
 			return e;
 	}
-	return fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0 ? ERR_IO : ERR_OK;
+	return fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0 ? ERR_IO
+												    : ERR_OK;
 }
 
 static enum err seal(struct spool_write *w)
@@ -206,7 +207,11 @@ static void keep_record(struct memory_spool *m, const struct format_record *r, s
 	struct format_result res;
 	bool held;
 	if (r->type == FORMAT_RESULT && format_result_read(payload, &res) == ERR_OK)
-		keep(m, (struct item){.kind = SPOOL_REC_RESULT, .id = r->id, .ordinal = res.ordinal, .state = res.state},
+		keep(m,
+		     (struct item){.kind = SPOOL_REC_RESULT,
+				   .id = r->id,
+				   .ordinal = res.ordinal,
+				   .state = res.state},
 		     res.payload);
 	else if (r->type == FORMAT_VERDICT)
 		keep(m, (struct item){.kind = SPOOL_REC_VERDICT, .id = r->id}, payload);
@@ -256,7 +261,8 @@ static void show(struct memory_spool *m, const struct spool_walk *w, const struc
 static void walk_now(struct memory_spool *m, const struct spool_walk *w)
 {
 	uint64_t count = m->item_count, shown = 0;
-	uint64_t at = w->newest_first ? (w->cursor ? MIN(w->cursor - 1, count) : count) : MIN(w->cursor, count);
+	uint64_t at =
+		w->newest_first ? (w->cursor ? MIN(w->cursor - 1, count) : count) : MIN(w->cursor, count);
 	while (shown < w->max && (w->newest_first ? at > 0 : at < count)) {
 		const struct item *it = &m->items[w->newest_first ? --at : at++];
 		if (w->only_id && it->id != w->only_id)
@@ -365,8 +371,8 @@ static const struct spool_backend memory_backend = {
 
 #define PAYLOADS_MAX ((size_t)1 << 32)
 
-enum err spool_open_memory(struct loop *l, const struct spool_options *o, const struct spool_events *ev, void *ctx,
-			   struct spool **ret, struct diag *d)
+enum err spool_open_memory(struct loop *l, const struct spool_options *o, const struct spool_events *ev,
+			   void *ctx, struct spool **ret, struct diag *d)
 {
 	struct memory_spool *m = NEW(struct memory_spool);
 	if (!m)

@@ -23,7 +23,8 @@ static enum err read_more(struct disk d, int fd, uint64_t offset, size_t n, stru
 	return ERR_OK;
 }
 
-enum err read_record(struct disk d, int fd, uint64_t seed, uint64_t offset, struct buf *out, struct format_record *ret)
+enum err read_record(struct disk d, int fd, uint64_t seed, uint64_t offset, struct buf *out,
+		     struct format_record *ret)
 {
 	buf_clear(out);
 	enum err e = read_more(d, fd, offset, FIRST_READ, out);
@@ -300,7 +301,8 @@ static uint64_t next_cursor(const struct walking *w, size_t shown)
 {
 	uint64_t sequence = w->segment->sequence;
 	if (w->walk.newest_first)
-		return shown ? make_cursor(sequence, w->items[w->count - shown].offset) : make_cursor(sequence, 0);
+		return shown ? make_cursor(sequence, w->items[w->count - shown].offset)
+			     : make_cursor(sequence, 0);
 	if (shown == w->count)
 		return w->behind ? make_cursor(sequence, w->behind) : make_cursor(sequence, w->end);
 	bool inside = shown > 0 && w->items[shown - 1].behind == w->items[shown].behind;
@@ -323,7 +325,8 @@ static bool take_forwards(struct walking *w, const struct segment *seg)
 	bool here = seg->sequence == cursor_sequence(w->cursor);
 	if (seg->sequence < cursor_sequence(w->cursor))
 		return false;
-	w->first = here ? MAX(cursor_offset(w->cursor), (uint64_t)FORMAT_SEGMENT_HEADER) : FORMAT_SEGMENT_HEADER;
+	w->first =
+		here ? MAX(cursor_offset(w->cursor), (uint64_t)FORMAT_SEGMENT_HEADER) : FORMAT_SEGMENT_HEADER;
 	w->from = here && w->cursor & CURSOR_INSIDE ? FORMAT_SEGMENT_HEADER : w->first;
 	w->last = w->end = seg->end;
 	return w->first < w->end;
@@ -345,7 +348,8 @@ static struct segment *next_segment(struct walking *w)
 {
 	const struct list *all = &w->store->segments;
 	bool back = w->walk.newest_first;
-	for (struct list_node *n = back ? all->head.prev : all->head.next; n != &all->head; n = back ? n->prev : n->next) {
+	for (struct list_node *n = back ? all->head.prev : all->head.next; n != &all->head;
+	     n = back ? n->prev : n->next) {
 		struct segment *seg = CONTAINER_OF(n, struct segment, node);
 		if (back ? take_backwards(w, seg) : take_forwards(w, seg))
 			return seg;

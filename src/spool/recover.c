@@ -82,11 +82,12 @@ static void lock_and_list(struct recovery *r)
 	r->store->lock_fd = fd;
 	int e = d->ops->lock(d->self, fd);
 	if (e == -EWOULDBLOCK)
-		r->failed = diag_set(&r->why, ERR_BUSY, "another process has the spool open");
+		r->failed = diag_set(&r->why, ERR_BUSY, "another process has this spool open");
 	else if (e)
 		fail_errno(r, -e, "locking the spool");
-	if (!r->failed)
-		e = d->ops->list(d->self, ".", on_name, r);
+	if (r->failed)
+		return;
+	e = d->ops->list(d->self, ".", on_name, r);
 	if (e)
 		fail_errno(r, -e, "listing the spool");
 	sort(&r->sequences);
@@ -157,7 +158,8 @@ static uint64_t find_seal(struct recovery *r, int fd, const struct segment *seg)
 	return rec.id < at && rec.id >= FORMAT_SEGMENT_HEADER && rec.id % 8 == 0 ? rec.id : 0;
 }
 
-static void keep_segment(struct recovery *r, int fd, const struct format_segment *h, const struct disk_stat *st)
+static void keep_segment(struct recovery *r, int fd, const struct format_segment *h,
+			 const struct disk_stat *st)
 {
 	struct segment *seg = segment_new(h->sequence);
 	if (!seg) {
@@ -192,7 +194,8 @@ static void open_segment(struct recovery *r, uint64_t sequence)
 	}
 	int e = d->ops->stat(d->self, fd, &st);
 	ssize_t n = e ? e : d->ops->pread(d->self, fd, head, sizeof(head), 0);
-	bool readable = n >= 0, good = readable && decode_header(r, slice_of(head, sizeof(head)), sequence, &h);
+	bool readable = n >= 0,
+	     good = readable && decode_header(r, slice_of(head, sizeof(head)), sequence, &h);
 	bool empty = readable && !good && all_zero(r, fd, st.size);
 	if (good)
 		keep_segment(r, fd, &h, &st);
@@ -402,7 +405,8 @@ static enum err recover_message(struct recovery *r, struct segment *seg, const s
 	return ERR_OK;
 }
 
-static void recover_record(struct recovery *r, struct segment *seg, const struct format_record *rec, struct slice payload)
+static void recover_record(struct recovery *r, struct segment *seg, const struct format_record *rec,
+			   struct slice payload)
 {
 	struct store *s = r->store;
 	struct spool_entry *e;

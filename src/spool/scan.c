@@ -164,7 +164,8 @@ static enum scan_found damage(struct scan *s, struct scan_result *ret, bool corr
 }
 
 /* Whether the commit fits the records before it. */
-static bool closes(const struct scan *s, const struct format_record *r, struct slice payload, struct format_commit *ret)
+static bool closes(const struct scan *s, const struct format_record *r, struct slice payload,
+		   struct format_commit *ret)
 {
 	return r->id == s->count && format_commit_read(payload, ret) == ERR_OK;
 }
@@ -192,7 +193,9 @@ enum scan_found scan_next(struct scan *s, struct scan_result *ret)
 			return SCAN_BATCH;
 		}
 		if (r.type == FORMAT_COMMIT || r.type >= FORMAT_CHECKPOINT)
-			forget_batch(s, ret); /* a commit without its records, after damage; or the end of a segment */
+			forget_batch(
+				s,
+				ret); /* a commit without its records, after damage; or the end of a segment */
 		else if (!keep(s, &r, summed))
 			s->errnum = ENOMEM;
 	}

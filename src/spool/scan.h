@@ -11,8 +11,8 @@
 #include "spool/format.h"
 
 struct scan {
-	struct disk disk;  /* borrowed */
-	int fd;            /* borrowed */
+	struct disk disk; /* borrowed */
+	int fd;           /* borrowed */
 	uint64_t seed;
 	uint64_t pos, end; /* next octet to judge; octets to look at */
 	bool verify;       /* check the contents of messages too */

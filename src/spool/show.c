@@ -23,8 +23,8 @@ static int fd_of(struct recovery *r, const struct segment *seg)
 	return r->fd;
 }
 
-static enum err load_record(struct recovery *r, const struct segment *seg, uint32_t offset8, struct format_record *ret,
-			    struct slice *ret_summed)
+static enum err load_record(struct recovery *r, const struct segment *seg, uint32_t offset8,
+			    struct format_record *ret, struct slice *ret_summed)
 {
 	int fd = seg ? fd_of(r, seg) : -ENOENT;
 	if (fd < 0)

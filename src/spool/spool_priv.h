@@ -27,7 +27,8 @@ struct payload_cache {
 struct payload *payload_new(struct slice envelope, struct slice edits); /* NULL without memory */
 struct slice payload_envelope(const struct payload *p);
 struct slice payload_edits(const struct payload *p);
-void payload_cache_put(struct payload_cache *c, struct spool_entry *e, struct payload *p); /* p is the cache's; may evict others */
+void payload_cache_put(struct payload_cache *c, struct spool_entry *e,
+		       struct payload *p); /* p is the cache's; may evict others */
 void payload_cache_use(struct payload_cache *c, struct payload *p);
 void payload_cache_drop(struct payload_cache *c, struct spool_entry *e); /* nothing happens if it has none */
 void payload_cache_done(struct payload_cache *c);
@@ -49,15 +50,15 @@ struct chunk_list {
 enum write_state { WRITE_OPEN, WRITE_FINISHED, WRITE_BATCHED };
 
 struct spool_write {
-	struct map_node node;       /* in spool.writes: for spool_loan before the commit */
-	struct list_node in_batch;  /* in spool_batch.messages */
-	struct spool *spool;        /* borrowed */
-	struct spool_batch *batch;  /* borrowed; from spool_batch_message on */
-	struct spool_entry *entry;  /* owned until the commit; from spool_write_finish on */
-	struct payload *payload;    /* owned until the commit; from spool_write_finish on */
-	struct large *large;        /* owned; NULL while the content is in `content` */
-	struct loan_file *preview;  /* owned; what was lent before the commit */
-	struct chunk_list content;  /* what no worker has taken yet */
+	struct map_node node;      /* in spool.writes: for spool_loan before the commit */
+	struct list_node in_batch; /* in spool_batch.messages */
+	struct spool *spool;       /* borrowed */
+	struct spool_batch *batch; /* borrowed; from spool_batch_message on */
+	struct spool_entry *entry; /* owned until the commit; from spool_write_finish on */
+	struct payload *payload;   /* owned until the commit; from spool_write_finish on */
+	struct large *large;       /* owned; NULL while the content is in `content` */
+	struct loan_file *preview; /* owned; what was lent before the commit */
+	struct chunk_list content; /* what no worker has taken yet */
 	struct buf verdict;
 	uint64_t id, content_length, content_sum, offset;
 	uint32_t recipients;
@@ -113,10 +114,12 @@ struct spool_backend {
 	void (*commit)(struct spool_batch *b);  /* owns b from here */
 	enum err (*lend)(struct spool *sp, uint64_t id, struct spool_loan *ret, struct diag *d);
 	void (*unlend)(struct spool *sp, const struct spool_loan *loan);
-	void (*read)(struct spool *sp, struct spool_entry *e, spool_read_fn *fn, void *ctx); /* not in the cache */
+	void (*read)(struct spool *sp, struct spool_entry *e, spool_read_fn *fn,
+		     void *ctx); /* not in the cache */
 	enum err (*walk)(struct spool *sp, const struct spool_walk *w);
 	void (*stats)(const struct spool *sp, struct spool_stats *ret);
-	void (*dead)(struct spool *sp, const struct spool_entry *e); /* has just left the index; may be NULL */
+	void (*dead)(struct spool *sp,
+		     const struct spool_entry *e); /* has just left the index; may be NULL */
 };
 
 struct spool {
@@ -134,7 +137,7 @@ struct spool {
 	struct payload_cache cache;
 	struct chunk *stock; /* free chunks, owned */
 	size_t stocked;
-	uint64_t pending; /* octets of content in memory */
+	uint64_t pending;  /* octets of content in memory */
 	struct list ended; /* struct spool_batch that failed at once; answered at the end of the turn */
 	struct list asked; /* reads that the cache can answer, at the end of the turn */
 	struct task answer;

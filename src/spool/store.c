@@ -130,7 +130,8 @@ static void store_close(struct spool *sp)
 	timer_cancel(&s->retry);
 	timer_cancel(&s->tick);
 	if (!s->active && s->ready.count)
-		commit_fail_ready(s, &(struct diag){.code = ERR_CANCELLED, .text = "the spool is being closed"});
+		commit_fail_ready(s,
+				  &(struct diag){.code = ERR_CANCELLED, .text = "the spool is being closed"});
 	store_check_closed(s);
 }
 

@@ -32,7 +32,7 @@ struct group {
 	struct list batches; /* struct spool_batch */
 	uint64_t start, end; /* in the segment */
 	size_t meta_len;
-	struct buf meta; /* headers, envelopes, edits, small records */
+	struct buf meta;   /* headers, envelopes, edits, small records */
 	struct iovec *iov; /* owned array */
 	size_t iov_count, iov_cap;
 	int errnum;
@@ -70,7 +70,7 @@ struct store {
 	bool looking, removing, sweeping; /* jobs under way */
 	bool full;                        /* a write found no space */
 	uint64_t sweep_at;                /* loop time of the next look for large files */
-	struct recovery *recovery; /* while opening */
+	struct recovery *recovery;        /* while opening */
 	struct task closed;
 	bool opened; /* on_ready has come */
 };
@@ -92,7 +92,7 @@ void store_health(struct store *s, const struct diag *why); /* from what is know
 /* segment.c */
 struct segment *segment_new(uint64_t sequence);
 void segment_free(struct store *s, struct segment *seg); /* not in the list any more */
-void segment_make(struct store *s, bool zeroed);         /* a `next` one, unless there is one or one is made */
+void segment_make(struct store *s, bool zeroed); /* a `next` one, unless there is one or one is made */
 
 /* commit.c */
 void commit_submit(struct spool_batch *b);
@@ -122,10 +122,10 @@ void loan_done(struct store *s);
 
 /* recover.c */
 MUST_CHECK enum err recover_start(struct store *s, struct diag *d); /* on_live..., then a segment is made */
-void recover_ready(struct store *s);                               /* it is there: on_ready */
+void recover_ready(struct store *s);                                /* it is there: on_ready */
 
 /* show.c */
-void show_start(struct recovery *r); /* on the loop, after recover.c's job */
+void show_start(struct recovery *r);   /* on the loop, after recover.c's job */
 void recover_free(struct recovery *r); /* NULL is fine */
 
 /* read.c */
@@ -138,4 +138,3 @@ MUST_CHECK enum err read_record(struct disk d, int fd, uint64_t seed, uint64_t o
 /* keep.c */
 void keep_tick(void *ctx);
 void keep_look(struct store *s); /* asks for the free space, then removes what may go */
-

@@ -117,7 +117,8 @@ void spool_write_on_drain(struct spool_write *w, void (*on_drain)(void *ctx), vo
 	w->drain_ctx = ctx;
 }
 
-enum err spool_write_finish(struct spool_write *w, uint32_t recipients, struct slice envelope, struct slice edits)
+enum err spool_write_finish(struct spool_write *w, uint32_t recipients, struct slice envelope,
+			    struct slice edits)
 {
 	ASSERT(w->state == WRITE_OPEN);
 	if (w->failed)

@@ -32,7 +32,8 @@ struct expected {
 	struct world_done result[WORLD_RCPTS_MAX];
 	bool hold_asked, held;
 	struct world_done hold;
-	struct expected *bounce_of; /* stored in one batch with the failure of that message's first recipient */
+	struct expected
+		*bounce_of; /* stored in one batch with the failure of that message's first recipient */
 };
 
 struct run {
@@ -221,7 +222,8 @@ static void check_live(struct run *r, const struct expected *e, const struct wor
 		char text[64] = "";
 		assert_true(at_least(l->states[k], e, k));
 		if (l->states[k])
-			snprintf(text, sizeof(text), "%llx/%u/%u", (unsigned long long)e->id, k, l->states[k]);
+			snprintf(text, sizeof(text), "%llx/%u/%u", (unsigned long long)e->id, k,
+				 l->states[k]);
 		assert_string_equal(l->results[k], text);
 	}
 	if (e->hold_asked && e->hold.outcome == SPOOL_COMMITTED)
@@ -236,7 +238,8 @@ static void check_message(struct run *r, struct expected *e)
 	if (l)
 		check_live(r, e, l);
 	else if (e->stored.done && e->stored.outcome == SPOOL_COMMITTED)
-		assert_true(all_final(e->asked, e->recipients)); /* not live: every recipient was at least asked to end */
+		assert_true(all_final(
+			e->asked, e->recipients)); /* not live: every recipient was at least asked to end */
 	/* An unacknowledged message that is not there was given up by all. */
 	assert_false(l && e->stored.outcome == SPOOL_FAILED && e->stored.done);
 	if (l)
@@ -288,7 +291,8 @@ static struct run *run_new(uint64_t seed)
 	assert_int_equal(loop_sim_new(&(struct sim_options){.seed = seed + 1}, &r->w.loop, &d), ERR_OK);
 	r->sim = sim_disk_new(seed, DISK);
 	r->w.disk = sim_disk_disk(r->sim);
-	r->w.options = (struct spool_options){.segment_size = 64 << 10, .large_threshold = 40 << 10, .disk_reserve = 4096};
+	r->w.options = (struct spool_options){
+		.segment_size = 64 << 10, .large_threshold = 40 << 10, .disk_reserve = 4096};
 	return r;
 }
 

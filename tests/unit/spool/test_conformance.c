@@ -285,7 +285,9 @@ static void test_many_batches_share_syncs(void **state)
 	struct spool_stats before, after;
 	spool_stats(f->w.spool, &before);
 	for (int i = 0; i < N; i++)
-		world_commit(world_message(&f->w, spool_next_id(f->w.spool), 1, SLICE_LIT("e"), SLICE_LIT("content")), &d[i]);
+		world_commit(world_message(&f->w, spool_next_id(f->w.spool), 1, SLICE_LIT("e"),
+					   SLICE_LIT("content")),
+			     &d[i]);
 	for (int i = 0; i < N; i++)
 		assert_int_equal(world_wait(&f->w, &d[i]), SPOOL_COMMITTED);
 	spool_stats(f->w.spool, &after);
@@ -326,7 +328,8 @@ static void on_walked(void *ctx, enum err e, uint64_t next)
 	w->next = next;
 }
 
-static void walk(struct fixture *f, struct walked *out, uint64_t cursor, uint32_t max, bool newest_first, uint64_t only)
+static void walk(struct fixture *f, struct walked *out, uint64_t cursor, uint32_t max, bool newest_first,
+		 uint64_t only)
 {
 	struct spool_walk w = {.cursor = cursor,
 			       .max = max,
@@ -346,7 +349,8 @@ static void test_walk_shows_what_was_committed(void **state)
 {
 	struct fixture *f = *state;
 	static struct walked w;
-	uint64_t a = world_put(&f->w, 1, "first", SLICE_LIT("c")), b = world_put(&f->w, 1, "second", SLICE_LIT("c"));
+	uint64_t a = world_put(&f->w, 1, "first", SLICE_LIT("c")),
+		 b = world_put(&f->w, 1, "second", SLICE_LIT("c"));
 	world_result(&f->w, a, 0, SPOOL_DELIVERED, "250 thanks");
 	w.count = 0;
 	walk(f, &w, 0, 100, false, 0);
@@ -389,7 +393,8 @@ static void test_walk_in_steps(void **state)
 		for (uint32_t k = 0; k < 3; k++) {
 			char text[32];
 			snprintf(text, sizeof(text), "%d/%u", i, k);
-			assert_int_equal(spool_batch_result(batch, id, k, SPOOL_DEFERRED, slice_str(text)), ERR_OK);
+			assert_int_equal(spool_batch_result(batch, id, k, SPOOL_DEFERRED, slice_str(text)),
+					 ERR_OK);
 		}
 		world_commit(batch, &d);
 		assert_int_equal(world_wait(&f->w, &d), SPOOL_COMMITTED);
@@ -465,11 +470,11 @@ static void test_closing_answers_what_is_under_way(void **state)
 	}
 }
 
-#define EACH(test)                                                                                                  \
-	{#test ", memory", test, setup_memory, teardown, NULL},                                                     \
-		{#test ", simulated disk", test, setup_simulated, teardown, NULL},                                  \
-	{                                                                                                           \
-		#test ", real disk", test, setup_real, teardown, NULL                                               \
+#define EACH(test)                                                                                           \
+	{#test ", memory", test, setup_memory, teardown, NULL},                                              \
+		{#test ", simulated disk", test, setup_simulated, teardown, NULL},                           \
+	{                                                                                                    \
+#test ", real disk", test, setup_real, teardown, NULL                                        \
 	}
 
 int main(void)

@@ -68,15 +68,17 @@ void world_turns(struct world *w, unsigned n)
 
 void world_open(struct world *w)
 {
-	static const struct spool_events events = {.on_live = on_live, .on_ready = on_ready, .on_health = on_health};
+	static const struct spool_events events = {
+		.on_live = on_live, .on_ready = on_ready, .on_health = on_health};
 	struct diag d = {0};
 	w->live_count = 0;
 	w->ready = false;
 	w->error = ERR_OK;
 	w->health = SPOOL_HEALTHY;
 	w->report = (struct spool_report){0};
-	enum err e = w->disk.ops ? spool_open_segments(w->loop, w->disk, &w->options, &events, w, &w->spool, &d)
-				 : spool_open_memory(w->loop, &w->options, &events, w, &w->spool, &d);
+	enum err e = w->disk.ops
+			     ? spool_open_segments(w->loop, w->disk, &w->options, &events, w, &w->spool, &d)
+			     : spool_open_memory(w->loop, &w->options, &events, w, &w->spool, &d);
 	assert_int_equal(e, ERR_OK);
 	for (unsigned i = 0; i < TURNS_MAX && !w->ready && w->health == SPOOL_HEALTHY; i++)
 		loop_turn(w->loop, 1000);
@@ -156,7 +158,8 @@ uint64_t world_put(struct world *w, uint32_t recipients, const char *envelope, s
 	return id;
 }
 
-enum spool_outcome world_result(struct world *w, uint64_t id, uint32_t ordinal, enum spool_state s, const char *text)
+enum spool_outcome world_result(struct world *w, uint64_t id, uint32_t ordinal, enum spool_state s,
+				const char *text)
 {
 	struct world_done d;
 	struct spool_batch *b = spool_batch_new(w->spool);

@@ -38,7 +38,7 @@ struct world_done {
 	enum err code;
 };
 
-void world_open(struct world *w); /* until on_ready (see w->error), or until the disk is said to be broken */
+void world_open(struct world *w);  /* until on_ready (see w->error), or until the disk is said to be broken */
 void world_close(struct world *w); /* the disk is as a clean end leaves it */
 /* Turns until *flag; asserts that it comes. */
 void world_until(struct world *w, const bool *flag);
@@ -51,7 +51,8 @@ void world_commit(struct spool_batch *b, struct world_done *d);
 enum spool_outcome world_wait(struct world *w, struct world_done *d);
 
 uint64_t world_put(struct world *w, uint32_t recipients, const char *envelope, struct slice content);
-enum spool_outcome world_result(struct world *w, uint64_t id, uint32_t ordinal, enum spool_state s, const char *text);
+enum spool_outcome world_result(struct world *w, uint64_t id, uint32_t ordinal, enum spool_state s,
+				const char *text);
 /* Asserts what a loan shows. */
 void world_check_content(struct world *w, uint64_t id, struct slice content);
 enum err world_read(struct world *w, uint64_t id, char envelope[64]);
