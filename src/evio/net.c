@@ -52,10 +52,11 @@ static void split_host_port(struct slice text, struct slice *host, struct slice 
 	size_t close = slice_rfind(text, ']');
 	*port = slice_of(NULL, 0);
 	if (text.len && text.ptr[0] == '[' && close != SLICE_NPOS) {
-		*host = slice_sub(text, 1, close - 1);
 		struct slice rest = slice_from(text, close + 1);
-		if (rest.len)
-			*port = rest.ptr[0] == ':' ? slice_from(rest, 1) : rest;
+		bool right = rest.len == 0 || rest.ptr[0] == ':';
+		*host = right ? slice_sub(text, 1, close - 1) : text; /* which is no address then */
+		if (right && rest.len)
+			*port = slice_from(rest, 1);
 		return;
 	}
 	size_t first = slice_find(text, ':'), last = slice_rfind(text, ':');
