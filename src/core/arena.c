@@ -60,7 +60,7 @@ static bool grow(struct arena *a, size_t need)
 
 void *arena_alloc(struct arena *a, size_t n)
 {
-	if (n > a->max)
+	if (n > a->max || n > SIZE_MAX / 2) /* the latter: rounding up may not wrap */
 		return NULL;
 	size_t need = MAX((n + ALIGN - 1) / ALIGN * ALIGN, (size_t)ALIGN);
 	if (need > a->max - a->used)

@@ -92,6 +92,8 @@ void buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 	va_list again;
 	va_copy(again, ap);
 	int n = vsnprintf(NULL, 0, fmt, ap);
+	if (n < 0 && !b->failed)
+		b->failed = ERR_LIMIT; /* more than INT_MAX octets */
 	/* vsnprintf wants room for its NUL; it is not counted into len, but it has to fit under max. */
 	if (n >= 0 && room(b, (size_t)n + 1)) {
 		vsnprintf(b->data + b->len, (size_t)n + 1, fmt, again);
@@ -138,10 +140,10 @@ void buf_add_u64(struct buf *b, uint64_t v)
 
 void buf_add_slice32(struct buf *b, struct slice s)
 {
-	if (s.len > UINT32_MAX) {
-		b->failed = b->failed ? b->failed : ERR_LIMIT;
+	if (s.len > UINT32_MAX && !b->failed)
+		b->failed = ERR_LIMIT;
+	if (!room(b, sizeof(uint32_t) + s.len)) /* both or neither */
 		return;
-	}
 	buf_add_u32(b, (uint32_t)s.len);
 	buf_add(b, s);
 }

@@ -52,7 +52,7 @@ enum err diag_prefix(struct diag *d, const char *fmt, ...)
 	struct diag old;
 	va_list ap;
 	if (!d)
-		return ERR_OK;
+		return ERR_IO; /* never ERR_OK: this is the way a failure takes */
 	old = *d;
 	va_start(ap, fmt);
 	size_t at = put(d, 0, fmt, ap);

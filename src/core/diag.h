@@ -18,5 +18,6 @@ enum err diag_set(struct diag *d, enum err code, const char *fmt, ...) ATTR_PRIN
 /* The same with ": <strerror>" appended and the code taken from errnum. */
 enum err diag_set_errno(struct diag *d, int errnum, const char *fmt, ...) ATTR_PRINTF(3, 4);
 
-/* Puts "prefix: " before the text that is there (for "file:line" known only to a caller). Returns d->code. */
+/* Puts "prefix: " before the text that is there (for "file:line" known only to a caller). Returns d->code, so that
+ * a failure can be passed on in one line; without a diag the code is not known, and ERR_IO stands for it. */
 enum err diag_prefix(struct diag *d, const char *fmt, ...) ATTR_PRINTF(2, 3);

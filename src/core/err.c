@@ -23,8 +23,8 @@ const char *err_name(enum err e)
 		[-ERR_BUSY] = "in use",
 		[-ERR_CANCELLED] = "cancelled",
 	};
-	int i = -(int)e;
-	return i >= 0 && i < (int)ARRAY_LEN(names) ? names[i] : "unknown error";
+	int code = (int)e; /* any value may come, also one that cannot be negated */
+	return code <= 0 && code > -(int)ARRAY_LEN(names) ? names[-code] : "unknown error";
 }
 
 enum err err_from_errno(int errnum)

@@ -49,6 +49,8 @@ enum err heap_insert(struct heap *h, struct heap_node *n, uint64_t key)
 {
 	ASSERT(n->index == 0);
 	if (h->count + 2 > h->cap) {
+		if (h->cap > UINT32_MAX / 2)
+			return ERR_NOMEM;
 		uint32_t cap = h->cap ? h->cap * 2 : 64;
 		struct heap_node **slots = mem_resize(h->slots, cap * sizeof(*slots));
 		if (!slots)

@@ -83,6 +83,7 @@ static int hex_value(char c)
 
 enum err hex_decode(struct buf *out, struct slice in)
 {
+	size_t before = out->len;
 	if (in.len % 2)
 		return ERR_SYNTAX;
 	for (size_t i = 0; i < in.len; i++)
@@ -90,6 +91,8 @@ enum err hex_decode(struct buf *out, struct slice in)
 			return ERR_SYNTAX;
 	for (size_t i = 0; i < in.len; i += 2)
 		buf_add_u8(out, (uint8_t)(hex_value(in.ptr[i]) << 4 | hex_value(in.ptr[i + 1])));
+	if (out->failed)
+		out->len = before;
 	return out->failed;
 }
 
@@ -189,6 +192,14 @@ size_t utf8_width(struct slice s)
 
 /* ---- log quoting ---- */
 
+/* Characters that move the cursor, end a line or turn the direction of what follows: C1 controls, line and paragraph
+ * separator, marks, embeddings and isolates of direction. A reader would see another line than was written. */
+static bool is_deceptive(uint32_t cp)
+{
+	return cp < 0xa0 || (cp >= 0x200e && cp <= 0x200f) || (cp >= 0x2028 && cp <= 0x202e) ||
+	       (cp >= 0x2066 && cp <= 0x2069);
+}
+
 static bool is_plain(struct slice s)
 {
 	for (size_t i = 0; i < s.len; i++) {
@@ -234,8 +245,7 @@ void text_quote(struct buf *out, struct slice value)
 	while (value.len) {
 		uint32_t cp;
 		size_t n = utf8_next(value, &cp);
-		/* C1 controls move a terminal's cursor as well as C0 ones do. */
-		if (n > 1 && cp >= 0xa0) {
+		if (n > 1 && !is_deceptive(cp)) {
 			buf_add(out, slice_sub(value, 0, n));
 		} else {
 			for (size_t i = 0; i < MAX(n, (size_t)1); i++)
