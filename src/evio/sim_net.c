@@ -724,9 +724,10 @@ void sim_net_arrive(struct sim_loop *s)
 
 static void retime(struct sim_loop *s, struct packet *p)
 {
+	if (!p->arrival.index)
+		return;
 	uint64_t at = arrival_time(s, p->to);
-
-	if (p->arrival.index && (at == UINT64_MAX) != (p->arrival.key == UINT64_MAX))
+	if ((at == UINT64_MAX) != (p->arrival.key == UINT64_MAX))
 		heap_update(&s->net.arrivals, &p->arrival, at);
 }
 
