@@ -19,7 +19,8 @@ struct look {
 struct removal {
 	struct job job;
 	struct store *store;
-	uint64_t sequence;
+	uint64_t sequence, octets;
+	bool gone;
 };
 
 /* ---- segments ---- */
@@ -29,10 +30,18 @@ static bool low(const struct store *s)
 	return s->full || (s->total_octets && s->free_octets < s->spool.options.disk_reserve);
 }
 
+/* Some segments before the reserve is reached: the archive makes room before mail is refused. */
+static bool tight(const struct store *s)
+{
+	uint64_t wanted =
+		s->spool.options.disk_reserve + SPOOL_TIGHT_SEGMENTS * s->spool.options.segment_size;
+	return s->full || (s->total_octets && s->free_octets < wanted);
+}
+
 static bool expired(const struct store *s, const struct segment *seg)
 {
 	int64_t age = loop_wall(s->spool.loop) - seg->last_ms;
-	return !s->spool.options.archive_ms || low(s) ||
+	return !s->spool.options.archive_ms || tight(s) ||
 	       (age > 0 && (uint64_t)age > s->spool.options.archive_ms);
 }
 
@@ -42,7 +51,7 @@ static bool needed(const struct store *s, const struct segment *seg)
 	return seg == s->active || seg->live || seg->users || loan_lent(seg) || seg->sequence >= s->base;
 }
 
-static void remove_oldest(struct store *s);
+static bool remove_oldest(struct store *s);
 
 static void run_removal(struct job *j)
 {
@@ -51,7 +60,8 @@ static void run_removal(struct job *j)
 	char name[STORE_NAME_MAX];
 	store_name_segment(name, r->sequence);
 	/* What cannot be removed now is found again at the next opening. */
-	if (d->ops->unlink(d->self, name) == 0)
+	r->gone = d->ops->unlink(d->self, name) == 0;
+	if (r->gone)
 		d->ops->fsync_dir(d->self, ".");
 }
 
@@ -61,27 +71,37 @@ static void removal_done(struct job *j)
 	struct store *s = r->store;
 	store_bulk_done(s);
 	s->removing = false;
+	if (r->gone) {
+		s->free_octets += r->octets; /* until the next look */
+		s->full = false;
+	}
 	mem_free(r);
-	if (!s->spool.closing)
-		remove_oldest(s);
+	if (!s->spool.closing && !remove_oldest(s))
+		store_health(s, NULL);
 	store_check_closed(s);
 }
 
-static void remove_oldest(struct store *s)
+/* False: nothing may go. */
+static bool remove_oldest(struct store *s)
 {
 	struct list_node *n = list_first(&s->segments);
 	struct segment *seg = n ? CONTAINER_OF(n, struct segment, node) : NULL;
-	if (!seg || s->removing || !s->opened || needed(s, seg) || !expired(s, seg))
-		return;
+	if (s->removing)
+		return true;
+	if (!seg || needed(s, seg) || !expired(s, seg))
+		return false;
 	struct removal *r = NEW(struct removal);
 	if (!r)
-		return;
-	*r = (struct removal){
-		.store = s, .sequence = seg->sequence, .job = {.run = run_removal, .done = removal_done}};
+		return false;
+	*r = (struct removal){.store = s,
+			      .sequence = seg->sequence,
+			      .octets = seg->allocated,
+			      .job = {.run = run_removal, .done = removal_done}};
 	list_remove(&s->segments, &seg->node);
 	segment_free(s, seg);
 	s->removing = true;
 	store_bulk(s, &r->job);
+	return true;
 }
 
 /* ---- large files without a message ---- */
@@ -211,11 +231,8 @@ static void look_done(struct job *j)
 	if (l->by_tick && s->free_octets >= s->spool.options.disk_reserve)
 		s->full = false;
 	mem_free(l);
-	if (!s->spool.closing) {
-		remove_oldest(s);
-		if (s->opened)
-			store_health(s, NULL);
-	}
+	if (!s->spool.closing && s->recovered && !remove_oldest(s))
+		store_health(s, NULL);
 	store_check_closed(s);
 }
 

@@ -28,5 +28,6 @@
 #define SPOOL_ZERO_BELOW_MS    60000u        /* half a segment in less: the next one is zeroed beforehand */
 #define SPOOL_TICK_MS          5000u         /* free space and retention are looked at this often */
 #define SPOOL_SWEEP_MS         60000u        /* large files without a message are looked for this often */
-#define SPOOL_OPEN_FILES       128u          /* descriptors for loans kept open while nobody borrows them */
-#define SPOOL_LIVE_SLICE       256u          /* messages shown per turn while opening */
+#define SPOOL_TIGHT_SEGMENTS   4u /* the archive goes early when so many segments are left above the reserve */
+#define SPOOL_OPEN_FILES       128u /* descriptors for loans kept open while nobody borrows them */
+#define SPOOL_LIVE_SLICE       256u /* messages shown per turn while opening */

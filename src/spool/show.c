@@ -234,6 +234,7 @@ static void next_slice(struct recovery *r)
 		store_bulk(s, &r->job);
 	} else {
 		s->spool.generation++;
+		s->recovered = true;
 		segment_make(s, false); /* recover_ready when it is there */
 	}
 }

@@ -72,7 +72,8 @@ struct store {
 	uint64_t sweep_at;                /* loop time of the next look for large files */
 	struct recovery *recovery;        /* while opening */
 	struct task closed;
-	bool opened; /* on_ready has come */
+	bool recovered; /* the index says what the files say */
+	bool opened;    /* on_ready has come */
 };
 
 static inline struct store *store_of(struct spool *sp)
