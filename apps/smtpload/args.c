@@ -145,8 +145,8 @@ static enum err take_sizes(struct load_options *o, struct diag *d)
 /* What stands between < and > in a command: no controls, spaces or brackets, and no sign but %d, %r, %%. */
 static enum err take_pattern(const char *option, const char **ret, struct diag *d)
 {
-	if (strlen(optarg) > LOAD_LINE_MAX / 4)
-		return diag_set(d, ERR_LIMIT, "%s: longer than %d octets", option, LOAD_LINE_MAX / 4);
+	if (strlen(optarg) > LOAD_PATTERN_MAX)
+		return diag_set(d, ERR_LIMIT, "%s: longer than %d octets", option, LOAD_PATTERN_MAX);
 	for (const char *p = optarg; *p; p++) {
 		if (*p == '%' && !strchr("dr%", p[1] ? p[1] : '?'))
 			return diag_set(d, ERR_SYNTAX, "%s %s: after %% comes d, r or %%", option, optarg);
@@ -167,6 +167,15 @@ static enum err take_helo(struct load_options *o, struct diag *d)
 	return ERR_OK;
 }
 
+static enum err take_tls_name(struct load_options *o, struct diag *d)
+{
+	size_t len = strlen(optarg);
+	if (len == 0 || len > 253)
+		return diag_set(d, ERR_SYNTAX, "--tls-name: not a name");
+	o->tls_name = optarg;
+	return ERR_OK;
+}
+
 static enum err take_tls(struct load_options *o, struct diag *d)
 {
 	static const char *const names[] = {"none", "starttls", "implicit"};
@@ -180,8 +189,8 @@ static enum err take_tls(struct load_options *o, struct diag *d)
 
 static enum err take_auth(struct load_options *o, struct diag *d)
 {
-	if (!strchr(optarg, ':') || strlen(optarg) > 1024)
-		return diag_set(d, ERR_SYNTAX, "--auth: not USER:PASSWORD of at most 1024 octets");
+	if (!strchr(optarg, ':') || strlen(optarg) > 512)
+		return diag_set(d, ERR_SYNTAX, "--auth: not USER:PASSWORD of at most 512 octets");
 	o->auth = optarg;
 	return ERR_OK;
 }
@@ -208,8 +217,7 @@ static enum err take_option(struct load_options *o, int c, struct diag *d)
 		o->ca_file = optarg;
 		return ERR_OK;
 	case OPT_TLS_NAME:
-		o->tls_name = optarg;
-		return ERR_OK;
+		return take_tls_name(o, d);
 	case OPT_ACKED:
 		o->acked_file = optarg;
 		return ERR_OK;
@@ -243,6 +251,8 @@ static enum err check_together(const struct load_options *o, struct diag *d)
 		return diag_set(d, ERR_SYNTAX, "--sources: only to an address in 127.0.0.0/8");
 	if (o->tls == LOAD_TLS_NONE && (o->ca_file || o->tls_name || o->insecure))
 		return diag_set(d, ERR_SYNTAX, "--ca, --tls-name and --insecure want --tls");
+	if (o->tls != LOAD_TLS_NONE && sa->sa_family == AF_UNIX && !o->tls_name && !o->insecure)
+		return diag_set(d, ERR_SYNTAX, "TLS over a Unix socket wants --tls-name or --insecure");
 	if (o->insecure && o->ca_file)
 		return diag_set(d, ERR_SYNTAX, "--insecure does not go with --ca");
 	return ERR_OK;

@@ -91,7 +91,18 @@ static void go(struct conn *c, enum conn_step step)
 
 static void send_text(struct conn *c, struct slice text)
 {
-	(void)stream_write(c->stream, text); /* a stream that cannot take it tells by on_close */
+	if (stream_write(c->stream, text) == ERR_LIMIT)
+		stream_abort(c->stream); /* no memory; on_close comes */
+}
+
+/* What was built in load.scratch: all of it or nothing. */
+static void send_scratch(struct conn *c)
+{
+	struct buf *out = &c->load->scratch;
+	if (out->failed)
+		stream_abort(c->stream);
+	else
+		send_text(c, buf_slice(out));
 }
 
 static void add_mail(const struct conn *c, struct buf *out, uint64_t seq)
@@ -138,7 +149,7 @@ static void send_step(struct conn *c)
 		add_rcpt(c, out, c->cur.seq, c->cur.rcpts_answered);
 	else
 		buf_add_str(out, "DATA\r\n");
-	send_text(c, buf_slice(out));
+	send_scratch(c);
 }
 
 static void quit(struct conn *c)
@@ -169,7 +180,7 @@ static void begin_message(struct conn *c, uint64_t seq)
 	if (c->step == CONN_RSET)
 		buf_add_str(out, "RSET\r\n");
 	add_group(c, out, seq);
-	send_text(c, buf_slice(out));
+	send_scratch(c);
 }
 
 void conn_wake(struct conn *c)
@@ -239,7 +250,7 @@ static void feed(struct conn *c)
 	buf_add_str(out, ".\r\n");
 	if (c->cur.content_begun)
 		add_follower(c, out);
-	send_text(c, buf_slice(out));
+	send_scratch(c);
 }
 
 /* After 354. A message that nobody is to get is ended at once (RFC 2920 3.1: the server refuses the empty one). */
@@ -253,7 +264,7 @@ static void send_content(struct conn *c)
 	if (c->cur.content_begun) {
 		buf_clear(&l->scratch);
 		c->body = content_of(&l->content, &l->o, c->cur.seq, &l->scratch);
-		send_text(c, buf_slice(&l->scratch));
+		send_scratch(c);
 	}
 	feed(c);
 }
@@ -276,14 +287,14 @@ static void send_ehlo(struct conn *c)
 	buf_add_str(out, "EHLO ");
 	buf_add_str(out, c->load->o.helo);
 	buf_add_str(out, "\r\n");
-	send_text(c, buf_slice(out));
+	send_scratch(c);
 	go(c, CONN_EHLO);
 }
 
 /* RFC 4616: no authorization identity, then user and password, each after a NUL. */
 static void send_auth(struct conn *c)
 {
-	CLEANUP(buf_done) struct buf plain = {.max = LOAD_LINE_MAX};
+	CLEANUP(buf_done) struct buf plain = {.max = LOAD_COMMAND_MAX};
 	struct buf *out = &c->load->scratch;
 	struct slice password = slice_str(c->load->o.auth), user = slice_split(&password, ':');
 	buf_add_zero(&plain, 1);
@@ -294,7 +305,7 @@ static void send_auth(struct conn *c)
 	buf_add_str(out, "AUTH PLAIN ");
 	base64_encode(out, buf_slice(&plain));
 	buf_add_str(out, "\r\n");
-	send_text(c, buf_slice(out));
+	send_scratch(c);
 	go(c, CONN_AUTH);
 }
 
@@ -501,7 +512,7 @@ static size_t on_read(void *ctx, struct slice in)
 	while (c->stream == s && c->step != CONN_CONNECT) {
 		struct slice rest = slice_from(in, used);
 		size_t eol = slice_find(rest, '\n');
-		if (eol == SLICE_NPOS && rest.len <= LOAD_LINE_MAX)
+		if (eol == SLICE_NPOS && rest.len <= LOAD_REPLY_MAX)
 			return used;
 		if (eol == SLICE_NPOS) {
 			broken(c, "reply line too long");
@@ -567,7 +578,13 @@ void conn_open(struct conn *c)
 		load_conn_ended(l);
 		return;
 	}
-	struct connect_options o = {.remote = l->o.target, .local = c->local, .timeout_ms = l->o.timeout_ms};
+	struct connect_options o = {
+		.remote = l->o.target,
+		.local = c->local,
+		.timeout_ms = l->o.timeout_ms,
+		/* A whole group of commands has room behind the content before it. */
+		.limits = {.write_max = 2 * (size_t)LOAD_CHUNK + l->scratch.max},
+	};
 	l->n.connects++;
 	c->opened_us = l->clock_us(l);
 	c->messages = 0;

@@ -31,7 +31,9 @@
 #define LOAD_SEQ_MAX         100000000u   /* as many smtpsink tracks */
 #define LOAD_RATE_MAX        1000000u     /* messages a second */
 #define LOAD_SECONDS_MAX     (7u * 24 * 3600)
-#define LOAD_LINE_MAX        4096          /* octets of a reply line, of a command line */
+#define LOAD_PATTERN_MAX     256           /* octets of a path (RFC 5321 4.5.3.1.3) */
+#define LOAD_COMMAND_MAX     2048          /* octets of any command: a pattern of nothing but %d, or AUTH */
+#define LOAD_REPLY_MAX       4096          /* octets of a reply line */
 #define LOAD_CHUNK           (128u * 1024) /* octets of content handed to a stream at a time */
 #define LOAD_BACKOFF_MIN_MS  10
 #define LOAD_BACKOFF_MAX_MS  1000

@@ -207,7 +207,7 @@ enum err load_init(struct load *l, const struct load_options *o, struct loop *lo
 	l->clock_us = monotonic_us;
 	l->live = l->o.connections;
 	buf_init(&l->again, 3 * sizeof(uint64_t) * (size_t)o->connections);
-	buf_init(&l->scratch, (size_t)LOAD_LINE_MAX * (o->recipients + 4));
+	buf_init(&l->scratch, (size_t)LOAD_COMMAND_MAX * (o->recipients + 4));
 	list_init(&l->waiting);
 	timer_init(&l->opener, loop, on_opener, l);
 	timer_init(&l->tick, loop, on_tick, l);

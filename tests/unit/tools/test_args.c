@@ -121,13 +121,13 @@ static void test_patterns(void **state)
 	bad("--to u%", "--to");
 	bad("--to a>b", "--to");
 	bad("--from a\r\nb", "--from");
-	char longest[LOAD_LINE_MAX];
+	char longest[LOAD_PATTERN_MAX + 16];
 	memcpy(longest, "--from ", 7);
-	memset(longest + 7, 'a', LOAD_LINE_MAX / 4 + 1);
-	longest[7 + LOAD_LINE_MAX / 4] = '\0';
-	assert_int_equal(strlen(good(longest).from), LOAD_LINE_MAX / 4);
-	longest[7 + LOAD_LINE_MAX / 4] = 'a';
-	longest[8 + LOAD_LINE_MAX / 4] = '\0';
+	memset(longest + 7, 'a', LOAD_PATTERN_MAX + 1);
+	longest[7 + LOAD_PATTERN_MAX] = '\0';
+	assert_int_equal(strlen(good(longest).from), LOAD_PATTERN_MAX);
+	longest[7 + LOAD_PATTERN_MAX] = 'a';
+	longest[8 + LOAD_PATTERN_MAX] = '\0';
 	bad(longest, "--from");
 }
 
@@ -140,6 +140,9 @@ static void test_tls(void **state)
 	bad("--insecure", "--tls");
 	bad("--ca f", "--tls");
 	bad("--tls starttls --insecure --ca f", "--insecure");
+	bad("--tls starttls --tls-name=", "--tls-name");
+	bad("--tls starttls unix:/tmp/x", "--tls-name");
+	assert_string_equal(good("--tls starttls --tls-name n unix:/tmp/x").tls_name, "n");
 }
 
 static void test_auth(void **state)

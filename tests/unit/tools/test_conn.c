@@ -123,6 +123,20 @@ static void test_all_accepted(void **state)
 	close_world(&w);
 }
 
+/* A group of commands larger than what a stream takes by default. */
+static void test_many_recipients(void **state)
+{
+	struct world w;
+	open_world(&w, NULL);
+	RUN(&w, "-n", "3", "-c", "1", "-r", "10000", "--to",
+	    "a-long-local-part-so-that-the-group-is-large-%r@a-long-domain-part-so-that-the-group-is-large."
+	    "example");
+	assert_adds_up(&w, 3);
+	assert_true(load_succeeded(w.load));
+	assert_int_equal(w.sink.n.recipients, 30000);
+	close_world(&w);
+}
+
 static void test_one_command_at_a_time(void **state)
 {
 	struct world w;
@@ -363,6 +377,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_accepted),
+		cmocka_unit_test(test_many_recipients),
 		cmocka_unit_test(test_one_command_at_a_time),
 		cmocka_unit_test(test_pipelining_saves_round_trips),
 		cmocka_unit_test(test_server_without_pipelining),
