@@ -303,7 +303,17 @@ static void on_close(void *ctx, const struct diag *why)
 	log_event(q->d->env.log, LOG_WARNING, "smtpd.queue_lost", "why", why->text, NULL);
 	ipc_free(q->ipc);
 	q->ipc = NULL;
+	timer_set(&q->orphan, SMTPD_ORPHAN_MS);
 	fail_mails(q);
+}
+
+/* A channel between two living processes broke: nobody makes another one, so this process makes room for a new one. */
+static void on_orphan(void *ctx)
+{
+	struct smtpd_queue_link *q = ctx;
+	log_event(q->d->env.log, LOG_ERROR, "smtpd.orphaned", "action",
+		  "this process ends and is started again", NULL);
+	smtpd_drain(q->d);
 }
 
 static void on_broken(void *ctx)
@@ -320,6 +330,7 @@ void smtpd_queue_init(struct smtpd_queue_link *q, struct smtpd *d)
 {
 	*q = (struct smtpd_queue_link){.d = d, .state_code = 451, .state_enhanced = {4, 3, 0}};
 	task_init(&q->broken, d->env.loop, on_broken, q);
+	timer_init(&q->orphan, d->env.loop, on_orphan, q);
 	map_init(&q->mails, mail_eq);
 	buf_init(&q->state_text, WIRE_TEXT_MAX);
 	buf_init(&q->part, WIRE_PART_MAX);
@@ -329,6 +340,7 @@ void smtpd_queue_init(struct smtpd_queue_link *q, struct smtpd *d)
 
 void smtpd_queue_done(struct smtpd_queue_link *q)
 {
+	timer_cancel(&q->orphan);
 	ASSERT(q->mails.count == 0);
 	task_cancel(&q->broken);
 	ipc_free(q->ipc);
@@ -349,6 +361,7 @@ void smtpd_queue_connect(struct smtpd_queue_link *q, int fd)
 		(void)diag_set(&why, ERR_CLOSED, "replaced by a new channel");
 		on_close(q, &why);
 	}
+	timer_cancel(&q->orphan);
 	if (ipc_new(q->d->env.loop, fd, &events, q, &q->ipc, &why) != ERR_OK) {
 		q->ipc = NULL;
 		log_event(q->d->env.log, LOG_ERROR, "smtpd.queue_lost", "why", why.text, NULL);
