@@ -185,7 +185,7 @@ void dispatch_pump(void *ctx);
 bool dispatch_together(const struct sched_entry *a, const struct sched_entry *b); /* of one message */
 void job_target_ready(struct job *j);
 struct job *job_find(struct queue *q, uint64_t id);
-void job_end(struct job *j); /* every recipient has its outcome or went back */
+void job_end(struct job *j);     /* every recipient has its outcome or went back */
 void jobs_free(struct queue *q); /* forgets them: their smtpc will report them to the next queue */
 MUST_CHECK enum err carrier_new(struct queue *q, uint32_t slot, int fd, struct carrier **ret, struct diag *d);
 void carrier_free(struct carrier *c); /* its jobs' outcomes become unknown */

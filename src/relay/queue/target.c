@@ -10,13 +10,36 @@
 
 /* ---- keys ---- */
 
-/* Lower-case domain for "mx", "host:port" for a fixed route. Addresses without a domain are the postmaster's. */
+static bool same_policy(const struct conf_route *a, const struct conf_route *b)
+{
+	return slice_ieq(a->via, b->via) && a->tls == b->tls && slice_eq(a->auth_user, b->auth_user);
+}
+
+/* Routes that share next hop and policy share the key "host:port", so that limits and connections are shared; another
+ * policy for the same host is another target: "host:port#pattern". */
+static void route_key(const struct conf *conf, const struct conf_route *route, struct buf *out)
+{
+	buf_add(out, route->via);
+	for (size_t i = 0; i < conf->nroutes && &conf->routes[i] != route; i++) {
+		if (!slice_ieq(conf->routes[i].via, route->via))
+			continue;
+		if (!same_policy(&conf->routes[i], route))
+			buf_printf(out, "#%.*s", SLICE_ARG(route->pattern));
+		return;
+	}
+}
+
+/* Lower-case domain for "mx", the route's key for fixed ones. Addresses without a domain are the postmaster's. */
 static struct slice key_of(struct queue *q, struct slice address, char *room, size_t size)
 {
+	CLEANUP(buf_done) struct buf text = {.max = SCHED_KEY_MAX};
 	struct slice domain = mail_domain_of(address);
 	const struct conf_route *route = conf_route_for(q->env.conf, domain);
-	struct slice key = route && !slice_eq_str(route->via, "mx") ? route->via : domain;
-	key = slice_sub(key, 0, size);
+	if (route && !slice_eq_str(route->via, "mx"))
+		route_key(q->env.conf, route, &text);
+	else
+		buf_add(&text, domain);
+	struct slice key = slice_sub(buf_slice(&text), 0, size);
 	for (size_t i = 0; i < key.len; i++)
 		room[i] = ascii_lower(key.ptr[i]);
 	return slice_of(room, key.len);
@@ -95,9 +118,13 @@ void target_unref(struct target *t)
 const struct conf_route *target_route(const struct target *t)
 {
 	const struct conf *c = t->queue->env.conf;
-	for (size_t i = 0; i < c->nroutes; i++)
-		if (slice_ieq(c->routes[i].via, t->key))
+	CLEANUP(buf_done) struct buf text = {.max = SCHED_KEY_MAX};
+	for (size_t i = 0; i < c->nroutes; i++) {
+		buf_clear(&text);
+		route_key(c, &c->routes[i], &text);
+		if (!slice_eq_str(c->routes[i].via, "mx") && slice_ieq(buf_slice(&text), t->key))
 			return &c->routes[i];
+	}
 	return conf_route_for(c, t->key);
 }
 
