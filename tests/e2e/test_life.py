@@ -149,3 +149,20 @@ def test_two_relays_do_not_share_a_spool(relay, start, folder):
     finally:
         second.terminate()
         second.wait(30)
+
+
+def test_drain_closes_the_edge_and_delivers_the_rest(relay, sink):
+    password = relay.add_server("houston")
+    sink.stop()
+    with relay.client("houston", password) as smtp:
+        smtp.sendmail("a@shop.example", ["b@dest.example"], MESSAGES["plain"])
+    relay.tidegate("drain")
+
+    def closed():
+        with socket.socket() as s:
+            return s.connect_ex(("127.0.0.1", relay.port)) != 0
+    wait_until(closed, what="the edge to close")
+    assert relay.status()["relay"]["reason"] == "drained: no new mail is taken"
+    wait_until(lambda: relay.queued() == 1, what="the message to be counted as queued")
+    relay.tidegate("stop")
+    assert relay.popen.wait(30) == 0

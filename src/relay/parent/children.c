@@ -317,7 +317,8 @@ static void on_death(struct child *c, int status)
 		c->backoff_ms = 0;
 	c->backoff_ms = c->backoff_ms ? MIN(c->backoff_ms * 2, BACKOFF_MAX_MS) : BACKOFF_FIRST_MS;
 	c->state = CHILD_DOWN;
-	if (!stopping && !never) {
+	bool wanted = c->role != ROLE_SMTPD || !p->edge_closed;
+	if (!stopping && !never && wanted) {
 		c->restarts++;
 		timer_set(&c->restart, c->backoff_ms);
 	}
@@ -363,6 +364,13 @@ static unsigned drain_stage(enum wire_role role)
 	return role == ROLE_SMTPD ? 0 : role == ROLE_QUEUE ? 1 : 2;
 }
 
+static void drain_child(struct child *c)
+{
+	c->state = CHILD_DRAINING;
+	if (child_send(c, WIRE_DRAIN, NULL, -1) != ERR_OK)
+		kill(c->pid, SIGKILL);
+}
+
 /* Called again at each death: the next stage begins when the one before is gone. */
 void children_drain(struct parent *p)
 {
@@ -376,9 +384,19 @@ void children_drain(struct parent *p)
 		struct child *c = &p->children[i];
 		if (!c->pid || c->state == CHILD_DRAINING || drain_stage(c->role) != stage)
 			continue;
-		c->state = CHILD_DRAINING;
-		if (child_send(c, WIRE_DRAIN, NULL, -1) != ERR_OK)
-			kill(c->pid, SIGKILL);
+		drain_child(c);
+	}
+}
+
+void children_drain_edge(struct parent *p)
+{
+	for (unsigned i = 0; i < p->child_count; i++) {
+		struct child *c = &p->children[i];
+		if (c->role != ROLE_SMTPD)
+			continue;
+		timer_cancel(&c->restart);
+		if (c->pid && c->state != CHILD_DRAINING)
+			drain_child(c);
 	}
 }
 

@@ -44,6 +44,8 @@ static bool trouble(const struct parent *p, struct buf *why)
 	char name[32];
 	for (unsigned i = 0; i < p->child_count; i++) {
 		const struct child *c = &p->children[i];
+		if (c->role == ROLE_SMTPD && p->edge_closed)
+			continue; /* as it was asked for: named below */
 		if (c->state != CHILD_UP)
 			buf_printf(why, "process %s is not running", child_name(c, name));
 		else if (c->silent)
@@ -53,7 +55,9 @@ static bool trouble(const struct parent *p, struct buf *why)
 		if (why->len)
 			return true;
 	}
-	if (p->reload_error[0])
+	if (p->edge_closed)
+		buf_add_str(why, "drained: no new mail is taken");
+	else if (p->reload_error[0])
 		buf_printf(why, "the last reload was refused: %s", p->reload_error);
 	return why->len > 0;
 }
@@ -96,7 +100,7 @@ static void send_relay(struct parent *p, struct ctl_conn *c, struct ctl_fields *
 	ctl_add_text(f, "hostname", p->res.conf->hostname);
 	ctl_add_time(f, "started", p->started_wall_ms);
 	ctl_add_u64(f, "epoch", p->res.epoch);
-	ctl_add_bool(f, "draining", p->state == PARENT_STOPPING);
+	ctl_add_bool(f, "draining", p->state == PARENT_STOPPING || p->edge_closed);
 	add_counters(f, p);
 	(void)ctl_conn_row(c, CTL_T_RELAY, f);
 	ctl_fields_clear(f);
@@ -168,7 +172,13 @@ static void on_request(void *ctx, struct ctl_conn *c, const struct ctl_frame *re
 		else
 			ctl_conn_fail(c, &d);
 		break;
-	default: /* drain and stop: both end the relay in order */
+	case CTL_DRAIN:
+		parent_drain(p);
+		ctl_conn_end(c, ERR_OK,
+			     SLICE_LIT("no new mail is taken; what is queued is still delivered (tidegate "
+				       "stop ends the relay)"));
+		break;
+	default:
 		ctl_conn_end(c, ERR_OK, SLICE_LIT("the relay finishes what is under way and stops"));
 		parent_stop(p);
 		break;

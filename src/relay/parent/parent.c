@@ -71,6 +71,16 @@ void parent_stop(struct parent *p)
 		end(p);
 }
 
+void parent_drain(struct parent *p)
+{
+	if (p->state != PARENT_RUNNING || p->edge_closed)
+		return;
+	p->edge_closed = true;
+	log_event(p->log, LOG_INFO, "relay.drained", "action", "no new mail is taken", NULL);
+	children_drain_edge(p);
+	resources_close_ports(&p->res, NULL); /* or clients would wait in the kernel's queue for a greeting */
+}
+
 /* ---- reload ---- */
 
 /* These are read once, at start; a change is told, not half applied. */

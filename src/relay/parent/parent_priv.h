@@ -77,6 +77,7 @@ struct parent {
 	struct timer watch; /* looks for silent children */
 	struct timer kill;  /* end of the drain time */
 	int64_t started_wall_ms;
+	bool edge_closed;       /* drained: no smtpd runs, what is queued is still delivered */
 	char reload_error[320]; /* why the last reload was refused; empty: it was not */
 };
 
@@ -85,6 +86,7 @@ MUST_CHECK enum err resources_open(struct parent *p, struct conf *conf, uint64_t
 				   const struct resources *old, struct resources *ret, struct diag *d);
 /* Closes what `keep` does not share. keep may be NULL. */
 void resources_close(struct resources *r, const struct resources *keep);
+void resources_close_ports(struct resources *r, const struct resources *keep);
 MUST_CHECK enum err resources_directories(const struct conf *conf, struct diag *d);
 /* The descriptor lines go to; -1 with words. */
 int resources_log_fd(const struct conf *conf, struct diag *d);
@@ -97,6 +99,7 @@ MUST_CHECK enum err child_start(struct child *c, struct diag *d);
 void children_send_epoch(struct parent *p);
 void children_send_log(struct parent *p);
 void children_drain(struct parent *p);
+void children_drain_edge(struct parent *p); /* only those that take mail */
 void children_kill(struct parent *p);
 void children_reap(struct parent *p);
 bool children_all(const struct parent *p, enum child_state s);
@@ -112,3 +115,4 @@ void parent_child_ready(struct parent *p);
 void parent_child_gone(struct parent *p, struct child *c, bool can_never_start);
 MUST_CHECK enum err parent_reload(struct parent *p, struct diag *d);
 void parent_stop(struct parent *p);
+void parent_drain(struct parent *p); /* the edge closes; the rest goes on until parent_stop */

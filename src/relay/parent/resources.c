@@ -272,7 +272,7 @@ static bool shares(const struct resources *keep, int fd)
 	return false;
 }
 
-void resources_close(struct resources *r, const struct resources *keep)
+void resources_close_ports(struct resources *r, const struct resources *keep)
 {
 	for (size_t i = 0; i < r->bound_count; i++) {
 		const struct net_addr *a = &r->bound[i].addr;
@@ -282,6 +282,12 @@ void resources_close(struct resources *r, const struct resources *keep)
 		if (a->u.sa.sa_family == AF_UNIX)
 			unlink(a->u.un.sun_path);
 	}
+	r->bound_count = 0;
+}
+
+void resources_close(struct resources *r, const struct resources *keep)
+{
+	resources_close_ports(r, keep);
 	mem_free(r->bound);
 	base_close(&r->conf_fd);
 	base_close(&r->secrets_fd);
