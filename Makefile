@@ -36,6 +36,9 @@ soak: all
 format:
 	git ls-files '*.[ch]' | xargs clang-format -i
 
+tidy: all
+	git ls-files 'src/*.c' 'apps/*.c' | xargs clang-tidy --quiet -p $(BUILD)/release
+
 clean:
 	rm -rf $(BUILD)
 
@@ -44,6 +47,6 @@ help:
 	@echo 'make run        the main job on embedded defaults: a real Exim, the relay, a destination (KEEP=1 keeps them up)'
 	@echo 'make check      all tests, ends with "N passed, N failed, N skipped"'
 	@echo 'make install    DESTDIR= prefix='
-	@echo 'make bench      figures against peers   make fuzz TIME=seconds   make soak   make format   make clean'
+	@echo 'make bench      figures against peers   make fuzz TIME=seconds   make soak   make format   make tidy   make clean'
 
-.PHONY: all deps run check install bench fuzz soak format clean help
+.PHONY: all deps run check install bench fuzz soak format tidy clean help
