@@ -112,6 +112,11 @@ def test_socket_activation_and_readiness(folder, start):
         assert notify.recv(100) == b"READY=1"
         with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
             assert client.recv(100).startswith(b"220 relay.test")
+        for text in (relay.conf.read_text(), "nonsense {"):  # a refused reload ends as well
+            relay.conf.write_text(text)
+            daemon.send_signal(signal.SIGHUP)
+            assert notify.recv(100).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+            assert notify.recv(100) == b"READY=1"
     finally:
         daemon.terminate()
         assert daemon.wait(30) == 0

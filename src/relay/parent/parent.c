@@ -3,6 +3,7 @@
 #include "core/mem.h"
 #include "evio/proc.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -118,10 +119,21 @@ static enum err reload(struct parent *p, struct diag *d)
 	return ERR_OK;
 }
 
+static void notify_reloading(const struct parent *p)
+{
+	char text[64];
+	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, (uint64_t)loop_now(p->loop) * 1000);
+	proc_notify(text);
+}
+
 enum err parent_reload(struct parent *p, struct diag *d)
 {
+	if (p->state == PARENT_RUNNING)
+		notify_reloading(p);
 	enum err e = p->state == PARENT_RUNNING ? reload(p, d)
 						: diag_set(d, ERR_BUSY, "the relay is starting or stopping");
+	if (p->state == PARENT_RUNNING)
+		proc_notify("READY=1"); /* refused or not: it serves */
 	if (e) {
 		snprintf(p->reload_error, sizeof(p->reload_error), "%s", d->text);
 		log_event(p->log, LOG_ERROR, "config.refused", "why", d->text, "action",

@@ -135,7 +135,7 @@ static enum err enter_jail(struct runtime *r, struct diag *d)
 
 	j.seccomp = modes[r->conf->process.seccomp];
 	j.user = root ? r->conf->user.ptr : NULL;
-	j.root = root && r->root[0] ? r->root : NULL;
+	j.root = r->root[0] ? r->root : NULL; /* without root rights it still bounds Landlock */
 	enum err e = proc_jail(&j, &missing, d);
 	if (e)
 		return e;
