@@ -54,6 +54,10 @@ static enum err find_socket(const struct cli *c, struct buf *path, struct diag *
 	if (e < 0 && c->config)
 		return e;
 	if (e < 0) {
+		/* A relay that runs on the configuration before this one must still answer. */
+		if (access(file, F_OK) == 0)
+			cli_complain("%s; trying %s", d->text, CLI_SOCKET);
+		*d = (struct diag){0};
 		buf_add_str(path, CLI_SOCKET);
 		return ERR_OK;
 	}
