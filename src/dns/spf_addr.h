@@ -26,6 +26,8 @@ MUST_CHECK enum err spf_addr_parse(struct slice text, struct spf_addr *ret);
 MUST_CHECK enum err spf_addr_parse4(struct slice text, struct spf_addr *ret);
 MUST_CHECK enum err spf_addr_parse6(struct slice text, struct spf_addr *ret);
 
+struct spf_addr spf_addr_unmap(struct spf_addr a); /* IPv4 if it is an IPv4-mapped IPv6 address, else as it is */
+
 /* "192.0.2.0/24", "2001:db8::/32", or an address, which is a network of its own. ERR_SYNTAX, ERR_RANGE. */
 MUST_CHECK enum err spf_net_parse(struct slice text, struct spf_net *ret);
 
