@@ -131,9 +131,11 @@ static enum err send_listeners(struct child *c)
 
 static enum err send_peer(struct child *to, const struct child *about, int fd)
 {
+	uint32_t serial = to->serial[about->role] = to->parent->channels;
 	CLEANUP(buf_done) struct buf out;
 	buf_init(&out, IPC_PAYLOAD_MAX);
-	wire_peer_encode(&(struct wire_peer){.role = about->role, .slot = about->slot}, &out);
+	wire_peer_encode(&(struct wire_peer){.role = about->role, .slot = about->slot, .serial = serial},
+			 &out);
 	return child_send(to, WIRE_PEER, &out, fd);
 }
 
@@ -145,26 +147,50 @@ static bool linked(enum wire_role a, enum wire_role b)
 	return false;
 }
 
-/* Gives c and every running process that it talks to the two ends of a new channel. */
+/* Gives both the ends of a new channel, which replaces the one they may have. */
+static enum err connect_pair(struct child *a, struct child *b, struct diag *d)
+{
+	int fds[2];
+	enum err e = ipc_pair(a->parent->loop, fds, d);
+	if (e)
+		return e;
+	a->parent->channels++;
+	a->lost &= ~(1u << b->role);
+	b->lost &= ~(1u << a->role);
+	e = send_peer(a, b, fds[0]);
+	if (!e)
+		e = send_peer(b, a, fds[1]);
+	base_close(&fds[0]);
+	base_close(&fds[1]);
+	return e ? diag_set(d, e, "connecting the processes") : ERR_OK;
+}
+
+/* Connects c with every running process that it talks to. */
 static enum err connect_peers(struct child *c, struct diag *d)
 {
 	struct parent *p = c->parent;
 	enum err e = ERR_OK;
 	for (unsigned i = 0; !e && i < p->child_count; i++) {
 		struct child *other = &p->children[i];
-		int fds[2];
-		if (other == c || !other->channel || !linked(c->role, other->role))
-			continue;
-		e = ipc_pair(p->loop, fds, d);
-		if (e)
-			return e;
-		e = send_peer(c, other, fds[0]);
-		if (!e)
-			e = send_peer(other, c, fds[1]);
-		base_close(&fds[0]);
-		base_close(&fds[1]);
+		if (other != c && other->channel && linked(c->role, other->role))
+			e = connect_pair(c, other, d);
 	}
-	return e ? diag_set(d, e, "connecting the processes") : ERR_OK;
+	return e;
+}
+
+/* A channel that broke between two living processes. When one of them died, its start has made the new channel. */
+void children_reconnect(struct parent *p)
+{
+	for (unsigned i = 0; i < p->child_count; i++)
+		for (unsigned role = 0; p->children[i].lost >> role; role++) {
+			struct child *c = &p->children[i], *other = children_find(p, (enum wire_role)role);
+			struct diag d = {0};
+			if (!(c->lost & 1u << role) || c->state != CHILD_UP || other->state != CHILD_UP)
+				continue;
+			log_child(c, LOG_WARNING, "process.reconnected", "to", wire_role_name(other->role));
+			if (connect_pair(c, other, &d) != ERR_OK)
+				log_child(c, LOG_ERROR, "process.reconnect_failed", "why", d.text);
+		}
 }
 
 void children_send_epoch(struct parent *p)
@@ -210,6 +236,14 @@ static void on_ready(struct child *c, struct slice payload)
 	parent_child_ready(c->parent);
 }
 
+static void on_lost(struct child *c, struct slice payload)
+{
+	struct wire_peer m;
+	if (wire_peer_decode(payload, &m) == ERR_OK && linked(c->role, m.role) &&
+	    m.serial == c->serial[m.role])
+		c->lost |= 1u << m.role;
+}
+
 static void on_frame(void *ctx, struct ipc_frame *f)
 {
 	struct child *c = ctx;
@@ -219,6 +253,8 @@ static void on_frame(void *ctx, struct ipc_frame *f)
 	} else if (f->type == WIRE_HEARTBEAT) {
 		buf_clear(&c->beat);
 		buf_add(&c->beat, f->payload);
+	} else if (f->type == WIRE_PEER) {
+		on_lost(c, f->payload);
 	}
 }
 
@@ -271,6 +307,7 @@ enum err child_start(struct child *c, struct diag *d)
 	}
 	c->state = CHILD_STARTING;
 	c->silent = false;
+	c->lost = 0;
 	c->started_ms = c->last_beat_ms = loop_now(p->loop);
 	c->started_wall_ms = loop_wall(p->loop);
 	buf_clear(&c->beat);

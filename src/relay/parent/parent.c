@@ -198,6 +198,7 @@ static void on_watch(void *ctx)
 			  silent ? "process.silent" : "process.answers_again", "process", child_name(c, name),
 			  NULL);
 	}
+	children_reconnect(p);
 	timer_set(&p->watch, WATCH_MS);
 }
 

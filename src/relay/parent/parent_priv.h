@@ -33,10 +33,12 @@ struct child {
 	uint64_t last_beat_ms;
 	uint32_t restarts;
 	bool ever_ready;
-	bool silent;        /* reported as silent */
-	struct buf beat;    /* last HEARTBEAT payload */
-	char missing[256];  /* what its jail lacks */
-	char last_exit[64]; /* how the one before ended */
+	bool silent;                 /* reported as silent */
+	struct buf beat;             /* last HEARTBEAT payload */
+	uint32_t serial[ROLE_COUNT]; /* of the last channel to a process of this role */
+	unsigned lost;               /* roles, as bits, that it has no channel to */
+	char missing[256];           /* what its jail lacks */
+	char last_exit[64];          /* how the one before ended */
 };
 
 struct bound {
@@ -72,6 +74,7 @@ struct parent {
 	uint64_t inherited_taken; /* bit i: in use */
 	struct child children[CHILDREN_MAX];
 	unsigned child_count;
+	uint32_t channels; /* made so far */
 	struct ctl_server *ctl;
 	struct listener *control;
 	struct timer watch; /* looks for silent children */
@@ -98,6 +101,7 @@ void children_plan(struct parent *p);
 MUST_CHECK enum err child_start(struct child *c, struct diag *d);
 void children_send_epoch(struct parent *p);
 void children_send_log(struct parent *p);
+void children_reconnect(struct parent *p);
 void children_drain(struct parent *p);
 void children_drain_edge(struct parent *p); /* only those that take mail */
 void children_kill(struct parent *p);

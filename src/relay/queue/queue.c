@@ -64,6 +64,7 @@ static void cleanup(void *ctx)
 		q->resolver_failed = false;
 		ipc_free(q->resolver);
 		q->resolver = NULL;
+		q->env.lost(q->env.ctx, ROLE_RESOLVER);
 	}
 	queue_check_drained(q);
 }

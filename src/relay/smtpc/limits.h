@@ -15,4 +15,3 @@
 #define SMTPC_SITE_IDLE_MAX 20u           /* idle connections kept for one site */
 #define SMTPC_JOB_ARENA     (256u * 1024) /* octets of a decoded job beside its payload */
 #define SMTPC_KEY_MAX       4096u         /* octets of a pool's key */
-#define SMTPC_ORPHAN_MS     3000 /* without a channel to the queue for so long this process gives up */

@@ -8,7 +8,6 @@ static void lose_queue(struct smtpc *p)
 {
 	ipc_free(p->queue);
 	p->queue = NULL;
-	timer_set(&p->orphan, SMTPC_ORPHAN_MS);
 	smtpc_loans_forget(p);
 	smtpc_check_drained(p);
 }
@@ -67,6 +66,7 @@ static void on_frame(void *ctx, struct ipc_frame *f)
 		return;
 	log_event(p->env.log, LOG_ERROR, "smtpc.bad_frame", "from", "queue", "why", err_name(e), NULL);
 	lose_queue(p);
+	p->env.lost(p->env.ctx, ROLE_QUEUE);
 }
 
 static void on_drain(void *ctx)
@@ -81,7 +81,9 @@ static void on_flush(void *ctx)
 
 static void on_queue_close(void *ctx, const struct diag *why)
 {
-	lose_queue(ctx);
+	struct smtpc *p = ctx;
+	lose_queue(p);
+	p->env.lost(p->env.ctx, ROLE_QUEUE);
 }
 
 /* ---- the role ---- */
@@ -94,7 +96,6 @@ static void peer(void *self, enum wire_role role, uint32_t slot, int fd)
 	struct diag d = {0};
 	if (p->queue)
 		lose_queue(p);
-	timer_cancel(&p->orphan);
 	if (ipc_new(p->env.loop, fd, &events, p, &p->queue, &d) == ERR_OK)
 		smtpc_jobs_report(p);
 	else
@@ -149,15 +150,6 @@ static void drain(void *self)
 	smtpc_check_drained(p);
 }
 
-/* A channel between two living processes broke: nobody makes another one, so this process makes room for a new one. */
-static void on_orphan(void *ctx)
-{
-	struct smtpc *p = ctx;
-	log_event(p->env.log, LOG_ERROR, "smtpc.orphaned", "action", "this process ends and is started again",
-		  NULL);
-	drain(p);
-}
-
 static void stop(void *self)
 {
 	struct smtpc *p = self;
@@ -171,7 +163,6 @@ static void stop(void *self)
 	map_done(&p->loans);
 	map_done(&p->pools);
 	task_cancel(&p->flush);
-	timer_cancel(&p->orphan);
 	ipc_free(p->queue);
 	tls_client_free(p->tls);
 	buf_done(&p->frame);
@@ -193,7 +184,6 @@ static enum err start(const struct role_env *env, void **ret_self, struct diag *
 	smtpc_jobs_init(p);
 	smtpc_pools_init(p);
 	task_init(&p->flush, env->loop, on_flush, p);
-	timer_init(&p->orphan, env->loop, on_orphan, p);
 	buf_init(&p->frame, IPC_PAYLOAD_MAX);
 	p->chunk = mem_alloc(SMTPC_CHUNK);
 	enum err e =

@@ -78,7 +78,6 @@ struct smtpc {
 	bool report_end;     /* REPORT_END is due behind them */
 	struct list all;     /* connections */
 	struct list starved; /* pools */
-	struct timer orphan; /* no new channel came: this process ends, and its successor gets one */
 	struct task flush;   /* sends what the outbox holds */
 	struct buf frame;    /* scratch */
 	char *chunk;         /* owned; SMTPC_CHUNK octets read from a loan */

@@ -125,6 +125,12 @@ static void lost(struct smtpd_auth_link *a, const char *why)
 	}
 }
 
+static void broken(struct smtpd_auth_link *a, const char *why)
+{
+	lost(a, why);
+	a->d->env.lost(a->d->env.ctx, ROLE_AUTH);
+}
+
 static void on_frame(void *ctx, struct ipc_frame *f)
 {
 	struct smtpd_auth_link *a = ctx;
@@ -137,12 +143,12 @@ static void on_frame(void *ctx, struct ipc_frame *f)
 		  (verdict.server.len > 0 && verdict.server.len <= SMTPD_NAME_MAX)))
 		on_verdict(a, &verdict);
 	else
-		lost(a, "malformed frame");
+		broken(a, "malformed frame");
 }
 
 static void on_close(void *ctx, const struct diag *why)
 {
-	lost(ctx, why->text);
+	broken(ctx, why->text);
 }
 
 void smtpd_auth_connect(struct smtpd_auth_link *a, int fd)

@@ -27,4 +27,3 @@
 #define SMTPD_BACKLOG_MAX     (4u << 20) /* octets of frames that wait for room in the channel to the queue */
 #define SMTPD_PART_SMALL      (16u * 1024) /* octets of short runs put together into one frame */
 #define SMTPD_NETWORK_KEY     17u          /* octets of a network's key */
-#define SMTPD_ORPHAN_MS       3000 /* without a channel to the queue for so long this process gives up */

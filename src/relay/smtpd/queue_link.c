@@ -297,23 +297,19 @@ static void fail_mails(struct smtpd_queue_link *q)
 	}
 }
 
-static void on_close(void *ctx, const struct diag *why)
+static void lose(struct smtpd_queue_link *q, const char *why)
 {
-	struct smtpd_queue_link *q = ctx;
-	log_event(q->d->env.log, LOG_WARNING, "smtpd.queue_lost", "why", why->text, NULL);
+	log_event(q->d->env.log, LOG_WARNING, "smtpd.queue_lost", "why", why, NULL);
 	ipc_free(q->ipc);
 	q->ipc = NULL;
-	timer_set(&q->orphan, SMTPD_ORPHAN_MS);
 	fail_mails(q);
 }
 
-/* A channel between two living processes broke: nobody makes another one, so this process makes room for a new one. */
-static void on_orphan(void *ctx)
+static void on_close(void *ctx, const struct diag *why)
 {
 	struct smtpd_queue_link *q = ctx;
-	log_event(q->d->env.log, LOG_ERROR, "smtpd.orphaned", "action",
-		  "this process ends and is started again", NULL);
-	smtpd_drain(q->d);
+	lose(q, why->text);
+	q->d->env.lost(q->d->env.ctx, ROLE_QUEUE);
 }
 
 static void on_broken(void *ctx)
@@ -321,16 +317,14 @@ static void on_broken(void *ctx)
 	struct smtpd_queue_link *q = ctx;
 	if (!q->ipc)
 		return;
-	struct diag why;
-	(void)diag_set(&why, ERR_CLOSED, "%s", q->broken_why);
-	on_close(q, &why);
+	lose(q, q->broken_why);
+	q->d->env.lost(q->d->env.ctx, ROLE_QUEUE);
 }
 
 void smtpd_queue_init(struct smtpd_queue_link *q, struct smtpd *d)
 {
 	*q = (struct smtpd_queue_link){.d = d, .state_code = 451, .state_enhanced = {4, 3, 0}};
 	task_init(&q->broken, d->env.loop, on_broken, q);
-	timer_init(&q->orphan, d->env.loop, on_orphan, q);
 	map_init(&q->mails, mail_eq);
 	buf_init(&q->state_text, WIRE_TEXT_MAX);
 	buf_init(&q->part, WIRE_PART_MAX);
@@ -340,7 +334,6 @@ void smtpd_queue_init(struct smtpd_queue_link *q, struct smtpd *d)
 
 void smtpd_queue_done(struct smtpd_queue_link *q)
 {
-	timer_cancel(&q->orphan);
 	ASSERT(q->mails.count == 0);
 	task_cancel(&q->broken);
 	ipc_free(q->ipc);
@@ -357,11 +350,8 @@ void smtpd_queue_connect(struct smtpd_queue_link *q, int fd)
 		.on_frame = on_frame, .on_drain = on_drain, .on_close = on_close};
 	struct diag why = {0};
 	task_cancel(&q->broken);
-	if (q->ipc) {
-		(void)diag_set(&why, ERR_CLOSED, "replaced by a new channel");
-		on_close(q, &why);
-	}
-	timer_cancel(&q->orphan);
+	if (q->ipc)
+		lose(q, "replaced by a new channel");
 	if (ipc_new(q->d->env.loop, fd, &events, q, &q->ipc, &why) != ERR_OK) {
 		q->ipc = NULL;
 		log_event(q->d->env.log, LOG_ERROR, "smtpd.queue_lost", "why", why.text, NULL);

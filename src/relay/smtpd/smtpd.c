@@ -90,7 +90,7 @@ void smtpd_conn_gone(struct smtpd *d)
 }
 
 /* Nothing new; those inside finish the mail under way, at the latest when timeout.drain is over. */
-void smtpd_drain(void *self)
+static void drain(void *self)
 {
 	struct smtpd *d = self;
 	if (d->draining)
@@ -213,6 +213,6 @@ const struct role_ops smtpd_role = {
 	.secrets = secrets,
 	.listener = add_listener,
 	.heartbeat = heartbeat,
-	.drain = smtpd_drain,
+	.drain = drain,
 	.stop = stop,
 };

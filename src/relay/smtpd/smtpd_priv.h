@@ -31,16 +31,14 @@ struct smtpd_queue_link {
 	uint16_t state_code; /* 0: mail is welcome */
 	uint8_t state_enhanced[3];
 	struct buf state_text;
-	struct map mails;    /* smtpd_conn.mail_node by id */
-	uint64_t part_id;    /* whose content `part` holds */
-	struct buf part;     /* content put together from short runs */
-	struct buf payload;  /* scratch */
-	struct buf backlog;  /* frames that the channel did not take */
-	struct task broken;  /* the channel has to be given up */
-	struct timer orphan; /* no new channel came: this process ends, and its successor gets one */
+	struct map mails;   /* smtpd_conn.mail_node by id */
+	uint64_t part_id;   /* whose content `part` holds */
+	struct buf part;    /* content put together from short runs */
+	struct buf payload; /* scratch */
+	struct buf backlog; /* frames that the channel did not take */
+	struct task broken; /* the channel has to be given up */
 	const char *broken_why;
 };
-void smtpd_drain(void *self); /* the role's */
 void smtpd_queue_init(struct smtpd_queue_link *q, struct smtpd *d);
 void smtpd_queue_done(struct smtpd_queue_link *q);
 void smtpd_queue_connect(struct smtpd_queue_link *q, int fd); /* owns fd; replaces an earlier channel */

@@ -50,6 +50,7 @@ void wire_peer_encode(const struct wire_peer *m, struct buf *out)
 {
 	buf_add_u8(out, (uint8_t)m->role);
 	buf_add_u32(out, m->slot);
+	buf_add_u32(out, m->serial);
 }
 
 enum err wire_peer_decode(struct slice in, struct wire_peer *ret)
@@ -57,6 +58,7 @@ enum err wire_peer_decode(struct slice in, struct wire_peer *ret)
 	struct cursor c = cursor_of(in);
 	ret->role = (enum wire_role)codec_u8(&c, ROLE_COUNT - 1);
 	ret->slot = cursor_u32(&c);
+	ret->serial = cursor_u32(&c);
 	return cursor_finish(&c);
 }
 

@@ -34,10 +34,11 @@ struct wire_listener {
 void wire_listener_encode(const struct wire_listener *m, struct buf *out);
 MUST_CHECK enum err wire_listener_decode(struct slice in, struct wire_listener *ret);
 
-/* PEER: descriptor: one end of a channel to this process. */
+/* PEER: descriptor: one end of a channel to this process. From a child, without a descriptor: that channel broke. */
 struct wire_peer {
 	enum wire_role role;
-	uint32_t slot; /* 0, 1, ... within the role */
+	uint32_t slot;   /* 0, 1, ... within the role */
+	uint32_t serial; /* of the channel, so that a report about one that was replaced meanwhile is known as old */
 };
 void wire_peer_encode(const struct wire_peer *m, struct buf *out);
 MUST_CHECK enum err wire_peer_decode(struct slice in, struct wire_peer *ret);

@@ -40,6 +40,7 @@ struct runtime {
 	char root[4096]; /* for the chroot */
 	bool has_disk;
 	int status;
+	uint32_t serial[ROLE_COUNT]; /* of the last channel to a process of this role */
 };
 
 /* Roles differ in what their jail allows; see proc.h. */
@@ -88,6 +89,15 @@ static void on_drained(void *ctx)
 	loop_stop(r->env.loop);
 }
 
+static void on_lost(void *ctx, enum wire_role role)
+{
+	struct runtime *r = ctx;
+	CLEANUP(buf_done) struct buf out;
+	buf_init(&out, IPC_PAYLOAD_MAX);
+	wire_peer_encode(&(struct wire_peer){.role = role, .serial = r->serial[role]}, &out);
+	send_or_drop(r, WIRE_PEER, &out);
+}
+
 /* ---- before the jail ---- */
 
 static void read_ca_file(struct runtime *r)
@@ -117,7 +127,8 @@ static enum err read_trust_anchor(struct runtime *r, struct diag *d)
 		n = read(fd, r->anchor.data + r->anchor.len, 4096);
 		r->anchor.len += n > 0 ? (size_t)n : 0;
 	}
-	buf_add_char(&r->anchor, '\n'); /* an empty file is not the same as none: it says that nothing is validated */
+	buf_add_char(&r->anchor,
+		     '\n'); /* an empty file is not the same as none: it says that nothing is validated */
 	r->env.trust_anchor = buf_slice(&r->anchor);
 	return ERR_OK;
 }
@@ -252,6 +263,7 @@ static enum err take_peer(struct runtime *r, struct ipc_frame *f, struct diag *d
 	struct wire_peer m;
 	if (f->nfds != 1 || wire_peer_decode(f->payload, &m) != ERR_OK)
 		return diag_set(d, ERR_CORRUPT, "bad PEER frame");
+	r->serial[m.role] = m.serial;
 	r->ops->peer(r->self, m.role, m.slot, f->fds[0]);
 	f->fds[0] = -1;
 	return ERR_OK;
@@ -344,7 +356,12 @@ static void runtime_done(struct runtime *r)
 int role_run(const struct role_ops *ops, uint32_t slot)
 {
 	static const struct ipc_events events = {.on_frame = on_frame, .on_close = on_parent_close};
-	struct runtime r = {.ops = ops, .env = {.slot = slot, .drained = on_drained, .ca_pem = SLICE_EMPTY, .trust_anchor = SLICE_EMPTY}};
+	struct runtime r = {.ops = ops,
+			    .env = {.slot = slot,
+				    .drained = on_drained,
+				    .lost = on_lost,
+				    .ca_pem = SLICE_EMPTY,
+				    .trust_anchor = SLICE_EMPTY}};
 	struct diag d = {0};
 	uint8_t key[16];
 

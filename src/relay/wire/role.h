@@ -28,6 +28,9 @@ struct role_env {
 		*dns; /* resolver: NULL for libunbound; the simulator gives its scripted answers */
 	/* The process has finished after drain; call once. */
 	void (*drained)(void *ctx);
+	/* The channel to the (only) process of this role broke. A new one comes by `peer`, when that process has started
+	 * again, or soon if it lives. */
+	void (*lost)(void *ctx, enum wire_role role);
 	void *ctx;
 };
 

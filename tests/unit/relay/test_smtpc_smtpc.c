@@ -193,7 +193,7 @@ struct bench {
 	struct ipc *queue;
 	struct server srv;
 	struct seen results[RESULTS_MAX], reports[RESULTS_MAX];
-	unsigned nresults, nreports, ndone, report_ends, drained;
+	unsigned nresults, nreports, ndone, report_ends, drained, lost;
 	bool site_failed;
 	uint64_t next_job;
 };
@@ -315,6 +315,13 @@ static void on_drained(void *ctx)
 	b->drained++;
 }
 
+static void on_lost(void *ctx, enum wire_role role)
+{
+	struct bench *b = ctx;
+	assert_int_equal(role, ROLE_QUEUE);
+	b->lost++;
+}
+
 static const char letter[] = "Subject: x\r\n\r\n.hello\r\n";
 #define LETTER_LEN (sizeof(letter) - 1)
 
@@ -332,6 +339,7 @@ static int setup(void **state)
 			       .conf = b->conf,
 			       .ca_pem = SLICE_EMPTY,
 			       .drained = on_drained,
+			       .lost = on_lost,
 			       .ctx = b};
 	tls_library_init();
 	assert_int_equal(smtpc_role.start(&env, &b->smtpc, &d), ERR_OK);
@@ -560,6 +568,10 @@ static void test_new_queue_hears_of_everything(void **state)
 	connect_queue(b);
 	wait_until(b, &b->report_ends, 1);
 	assert_int_equal(b->nreports, 0);
+	assert_int_equal(b->lost, 0); /* replaced, which is nothing to tell */
+	ipc_free(b->queue);
+	b->queue = NULL;
+	wait_until(b, &b->lost, 1);
 }
 
 static void test_lost_behind_the_final_dot(void **state)

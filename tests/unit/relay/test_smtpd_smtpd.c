@@ -43,6 +43,7 @@ struct world {
 	struct net_addr address[4]; /* of the listeners, in the order of conf_text */
 	struct ipc *queue, *auth;   /* our ends */
 	bool drained;
+	unsigned roles_lost; /* as bits */
 
 	/* the queue */
 	struct buf envelope, content, edits;
@@ -270,6 +271,12 @@ static void on_drained(void *ctx)
 	w->drained = true;
 }
 
+static void on_lost(void *ctx, enum wire_role role)
+{
+	struct world *w = ctx;
+	w->roles_lost |= 1u << role;
+}
+
 static void listen_on(struct world *w, unsigned index)
 {
 	struct net_addr any;
@@ -297,7 +304,7 @@ static int world_new(void **state)
 	if (e)
 		fail_msg("%s", d.text);
 	struct role_env env = {
-		.loop = w->loop, .log = w->log, .conf = w->conf, .drained = on_drained, .ctx = w};
+		.loop = w->loop, .log = w->log, .conf = w->conf, .drained = on_drained, .lost = on_lost, .ctx = w};
 	assert_int_equal(smtpd_role.start(&env, &w->self, &d), ERR_OK);
 	queue_connect(w, 1ull << 32);
 	auth_connect(w);
@@ -425,6 +432,7 @@ static void test_queue_is_lost_and_comes_back(void **state)
 	say(w, ENVELOPE "DATA\r\n.\r\n");
 	WAIT_FOR(w, heard(w, "250 2.0.0 Ok: queued\r\n"));
 	assert_int_equal(w->id >> 32, 2);
+	assert_int_equal(w->roles_lost, 1u << ROLE_QUEUE);
 }
 
 static void test_auth_is_lost(void **state)
@@ -445,6 +453,7 @@ static void test_auth_is_lost(void **state)
 	auth_connect(w);
 	say(w, "AUTH PLAIN AGhvdXN0b24Ac2VjcmV0\r\n");
 	WAIT_FOR(w, heard(w, "235 2.7.0"));
+	assert_int_equal(w->roles_lost, 1u << ROLE_AUTH);
 }
 
 static void test_client_leaves_in_auth(void **state)

@@ -61,9 +61,10 @@ static void test_child_messages(void **state)
 
 	buf_clear(&out);
 	struct wire_peer peer;
-	wire_peer_encode(&(struct wire_peer){ROLE_SMTPC, 3}, &out);
+	wire_peer_encode(&(struct wire_peer){ROLE_SMTPC, 3, 7}, &out);
 	ASSERT_STRICT(wire_peer_decode(in, &peer));
 	assert_int_equal(peer.role, ROLE_SMTPC);
+	assert_int_equal(peer.serial, 7);
 	out.data[0] = ROLE_COUNT;
 	assert_int_not_equal(wire_peer_decode(buf_slice(&out), &peer), ERR_OK);
 
