@@ -136,7 +136,8 @@ bool world_ask(struct world *w, struct slice request)
 	buf_init(&a.in, WORLD_TEXT_MAX);
 	buf_clear(&w->rows);
 	const struct ctl_verb_info *v = encode(request, &out);
-	struct member *m = world_member(w, v->owner == CTL_OWNER_AUTH ? SLICE_LIT("auth.0") : SLICE_LIT("queue.0"));
+	struct member *m =
+		world_member(w, v->owner == CTL_OWNER_AUTH ? SLICE_LIT("auth.0") : SLICE_LIT("queue.0"));
 	if (!m->self)
 		return false;
 	need(ipc_pair(w->loop, fds, NULL) == ERR_OK);

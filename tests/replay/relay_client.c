@@ -219,7 +219,8 @@ static unsigned open_session(struct speaker *s, struct clients *all)
 {
 	const struct batch *b = s->batch;
 	struct slice to = b->port.len ? b->port
-				      : b->as.len ? SLICE_LIT("127.0.0.1:2587") : SLICE_LIT(DEFAULT_TO);
+			  : b->as.len ? SLICE_LIT("127.0.0.1:2587")
+				      : SLICE_LIT(DEFAULT_TO);
 	s->client = client_new(all, SLICE_LIT("(batch)"), to);
 	unsigned code = exchange(s, SLICE_EMPTY);
 	if (code == 220)

@@ -1,8 +1,7 @@
 /* Plays scenarios of a whole relay (relay/, one a file) on the simulated loop: virtual time, no sockets, no files.
  *
  *     # comment
- *     repeat FROM TO              first: the scenario runs for each $i in FROM..TO
- *     seed N                      of the loop; before start
+ *     repeat FROM TO              first: the scenario runs for each $i in FROM..TO, which is the loop's seed too
  *     config TEXT                 a line of configuration; after `start` they are the next one, for `reload`
  *     spool memory | spool SIZE   before start; a simulated disk of SIZE (256M) unless said otherwise
  *     dns NAME WHAT, dns-ttl S    relay_dns.c
@@ -36,7 +35,7 @@
  * apart in number).
  * In every line $i, $id (of the last message answered 250) and $plain(SERVER) (AUTH PLAIN) are replaced.
  */
-#include "relay_world.h"
+#include "relay_play.h"
 
 #include "core/mem.h"
 #include "core/text.h"
@@ -54,21 +53,13 @@
 #define BALLAST     "ballast"
 #define BALLAST_MAX (1u << 20)
 
-static const char preamble[] = "hostname = \"relay.example.net\"\n"
-			       "retry { jitter = 0 }\n"
-			       "listener open { address = \"127.0.0.1:2525\" tls = \"none\" auth = \"none\" }\n"
-			       "listener hosts { address = \"127.0.0.1:2587\" tls = \"none\" auth = \"required\" }\n";
+static const char preamble[] =
+	"hostname = \"relay.example.net\"\n"
+	"retry { jitter = 0 }\n"
+	"listener open { address = \"127.0.0.1:2525\" tls = \"none\" auth = \"none\" }\n"
+	"listener hosts { address = \"127.0.0.1:2587\" tls = \"none\" auth = \"required\" }\n";
 
-struct play {
-	struct world w;
-	const char *file;
-	unsigned line, failures;
-	uint64_t turn; /* $i */
-	struct buf config;
-	bool config_used; /* the next `config` begins a new one */
-};
-
-static void complain(struct play *p, const char *what, struct slice wanted, struct slice got)
+void complain(struct play *p, const char *what, struct slice wanted, struct slice got)
 {
 	printf("%s:%u: %s", p->file, p->line, what);
 	if (p->turn)
@@ -125,221 +116,6 @@ static void replace(struct play *p, struct slice line, struct buf *out)
 			buf_add_char(out, '$');
 		}
 	}
-}
-
-/* ---- metrics ---- */
-
-static bool has_words(struct slice line, struct slice words)
-{
-	for (struct slice word; (word = slice_word(&words)).len;)
-		if (slice_find_slice(line, word) == SLICE_NPOS)
-			return false;
-	return true;
-}
-
-static uint64_t count_lines(struct slice text, struct slice words)
-{
-	uint64_t n = 0;
-	while (text.ptr && text.len)
-		n += has_words(slice_split(&text, '\n'), words);
-	return n;
-}
-
-static uint64_t log_lines(struct play *p, struct slice words)
-{
-	CLEANUP(buf_done) struct buf log;
-	buf_init(&log, WORLD_TEXT_MAX);
-	world_log(&p->w, &log);
-	return count_lines(buf_slice(&log), words);
-}
-
-static uint64_t got(struct play *p, const struct site *site, struct slice text)
-{
-	uint64_t n = 0;
-	LIST_EACH_SAFE (&p->w.sites.deliveries, it, tmp) {
-		const struct delivery *d = CONTAINER_OF(it, struct delivery, node);
-		if (d->site != site)
-			continue;
-		n += slice_find_slice(buf_slice(&d->data), text) != SLICE_NPOS ||
-		     slice_find_slice(buf_slice(&d->sender), text) != SLICE_NPOS ||
-		     slice_find_slice(buf_slice(&d->recipients), text) != SLICE_NPOS;
-	}
-	return n;
-}
-
-static struct site *site_of(struct play *p, struct slice address)
-{
-	struct site *s = site_find(&p->w.sites, address);
-	if (!s)
-		world_fail("%s:%u: no site %.*s", p->file, p->line, SLICE_ARG(address));
-	return s;
-}
-
-static uint64_t site_metric(struct play *p, struct slice rest)
-{
-	struct site *s = site_of(p, slice_word(&rest));
-	struct slice what = slice_word(&rest);
-	if (slice_eq_str(what, "got"))
-		return got(p, s, slice_trim(rest));
-	if (slice_eq_str(what, "open"))
-		return site_connections(s);
-	if (slice_eq_str(what, "connections"))
-		return site_connected(s);
-	complain(p, "unknown about a site", SLICE_EMPTY, what);
-	return 0;
-}
-
-static uint64_t delivered(struct play *p)
-{
-	uint64_t n = 0;
-	LIST_EACH_SAFE (&p->w.sites.deliveries, it, tmp)
-		n += CONTAINER_OF(it, struct delivery, node)->recipient_count;
-	return n;
-}
-
-static uint64_t apart(struct play *p, struct slice rest)
-{
-	struct site *s = site_of(p, slice_word(&rest));
-	struct slice a = slice_word(&rest), b = slice_word(&rest);
-	uint64_t x = got(p, s, a), y = got(p, s, b);
-	return x > y ? x - y : y - x;
-}
-
-/* A message's number and one of its recipients. */
-struct pair {
-	uint64_t number;
-	struct slice recipient;
-};
-
-static int pair_order(const void *a, const void *b)
-{
-	const struct pair *x = a, *y = b;
-	if (x->number != y->number)
-		return x->number < y->number ? -1 : 1;
-	return slice_cmp(x->recipient, y->recipient);
-}
-
-static void add_pairs(struct buf *out, uint64_t n, struct slice recipients)
-{
-	while (recipients.ptr && recipients.len) {
-		struct pair one = {n, slice_split(&recipients, '\n')};
-		buf_add_mem(out, &one, sizeof(one));
-	}
-}
-
-static bool number_of(struct slice data, uint64_t *ret)
-{
-	const struct slice mark = SLICE_LIT("X-Number: ");
-	size_t at = slice_find_slice(data, mark);
-	if (at == SLICE_NPOS)
-		return false;
-	struct slice rest = slice_from(data, at + mark.len);
-	return slice_to_u64(slice_sub(rest, 0, slice_find(rest, '\r')), UINT64_MAX, ret) == ERR_OK;
-}
-
-/* Sorted. */
-static size_t delivered_pairs(struct play *p, struct buf *out)
-{
-	LIST_EACH_SAFE (&p->w.sites.deliveries, it, tmp) {
-		const struct delivery *d = CONTAINER_OF(it, struct delivery, node);
-		uint64_t n;
-		if (number_of(buf_slice(&d->data), &n))
-			add_pairs(out, n, buf_slice(&d->recipients));
-	}
-	need(!out->failed);
-	size_t count = out->len / sizeof(struct pair);
-	if (count)
-		qsort(out->data, count, sizeof(struct pair), pair_order);
-	return count;
-}
-
-static uint64_t twice(struct play *p)
-{
-	CLEANUP(buf_done) struct buf all;
-	uint64_t n = 0;
-	buf_init(&all, WORLD_TEXT_MAX);
-	size_t count = delivered_pairs(p, &all);
-	const struct pair *pairs = (const struct pair *)(void *)all.data;
-	for (size_t i = 1; i < count; i++)
-		n += pair_order(&pairs[i - 1], &pairs[i]) == 0;
-	return n;
-}
-
-static void acknowledged_pairs(struct play *p, struct buf *out)
-{
-	LIST_EACH_SAFE (&p->w.clients.acks, it, tmp) {
-		const struct ack *a = CONTAINER_OF(it, struct ack, node);
-		add_pairs(out, a->number, buf_slice(&a->recipients));
-	}
-	need(!out->failed);
-}
-
-static uint64_t acknowledged(struct play *p)
-{
-	CLEANUP(buf_done) struct buf all;
-	buf_init(&all, WORLD_TEXT_MAX);
-	acknowledged_pairs(p, &all);
-	return all.len / sizeof(struct pair);
-}
-
-static uint64_t lost(struct play *p)
-{
-	CLEANUP(buf_done) struct buf had, promised;
-	uint64_t n = 0;
-	buf_init(&had, WORLD_TEXT_MAX);
-	buf_init(&promised, WORLD_TEXT_MAX);
-	size_t count = delivered_pairs(p, &had);
-	acknowledged_pairs(p, &promised);
-	const struct pair *want = (const struct pair *)(void *)promised.data;
-	for (size_t i = 0; i < promised.len / sizeof(*want); i++)
-		n += count == 0 || !bsearch(&want[i], had.data, count, sizeof(*want), pair_order);
-	return n;
-}
-
-static uint64_t trouble(struct play *p, struct slice text)
-{
-	CLEANUP(buf_done) struct buf all;
-	buf_init(&all, WORLD_TEXT_MAX);
-	world_trouble(&p->w, &all);
-	return count_lines(buf_slice(&all), text);
-}
-
-static uint64_t counter(struct play *p, struct slice name)
-{
-	struct slice role = slice_split(&name, '.');
-	for (enum wire_role r = ROLE_SMTPD; r < ROLE_COUNT; r++)
-		if (slice_eq_str(role, wire_role_name(r)))
-			return world_counter(&p->w, r, name);
-	complain(p, "unknown metric", SLICE_EMPTY, role);
-	return 0;
-}
-
-static uint64_t metric(struct play *p, struct slice what)
-{
-	struct slice rest = what, name = slice_word(&rest);
-	static const struct {
-		const char *name;
-		uint64_t (*get)(struct play *p);
-	} plain[] = {{"delivered", delivered}, {"acknowledged", acknowledged}, {"lost", lost}, {"twice", twice}};
-	static const struct {
-		const char *name;
-		uint64_t (*get)(struct play *p, struct slice rest);
-	} with_words[] = {{"log", log_lines}, {"site", site_metric}, {"apart", apart}, {"trouble", trouble}};
-	for (size_t i = 0; i < ARRAY_LEN(plain); i++)
-		if (slice_eq_str(name, plain[i].name))
-			return plain[i].get(p);
-	for (size_t i = 0; i < ARRAY_LEN(with_words); i++)
-		if (slice_eq_str(name, with_words[i].name))
-			return with_words[i].get(p, slice_trim(rest));
-	if (slice_eq_str(name, "row"))
-		return count_lines(buf_slice(&p->w.rows), rest);
-	if (slice_eq_str(name, "refused"))
-		return p->w.clients.refused;
-	if (slice_eq_str(name, "running"))
-		return world_running(&p->w);
-	if (slice_eq_str(name, "questions"))
-		return zone_questions(p->w.zone);
-	return counter(p, name);
 }
 
 /* ---- expectations ---- */
@@ -542,7 +318,8 @@ static void do_server(struct play *p, struct slice rest)
 	CLEANUP(buf_done) struct buf request;
 	buf_init(&request, 4096);
 	buf_printf(&request, "server.add name=%.*s", SLICE_ARG(slice_trim(rest)));
-	if (!world_ask(&p->w, buf_slice(&request)) || count_lines(buf_slice(&p->w.rows), SLICE_LIT("end=ok")) == 0)
+	if (!world_ask(&p->w, buf_slice(&request)) ||
+	    count_lines(buf_slice(&p->w.rows), SLICE_LIT("end=ok")) == 0)
 		complain(p, "the server was not made", SLICE_LIT("end=ok"), buf_slice(&p->w.rows));
 }
 
@@ -702,11 +479,12 @@ static const struct {
 	const char *name;
 	void (*fn)(struct play *p, struct slice rest);
 } directives[] = {
-	{"config", do_config},   {"spool", do_spool}, {"start", do_start},     {"server", do_server}, {"dns", do_dns},
-	{"dns-ttl", do_dns_ttl}, {"site", do_site},   {"connect", do_connect}, {"close", do_close},   {"submit", do_submit},
-	{"wait", do_wait},       {"expect", expect},  {"within", within},      {"kill", do_kill},     {"revive", do_revive},
-	{"power", do_power},     {"disk", do_disk},   {"workers", do_workers}, {"clock", do_clock},   {"drain", do_drain},
-	{"reload", do_reload},   {"ask", do_ask},     {"repeat", do_nothing},  {"seed", do_nothing},
+	{"config", do_config}, {"spool", do_spool},     {"start", do_start},    {"server", do_server},
+	{"dns", do_dns},       {"dns-ttl", do_dns_ttl}, {"site", do_site},      {"connect", do_connect},
+	{"close", do_close},   {"submit", do_submit},   {"wait", do_wait},      {"expect", expect},
+	{"within", within},    {"kill", do_kill},       {"revive", do_revive},  {"power", do_power},
+	{"disk", do_disk},     {"workers", do_workers}, {"clock", do_clock},    {"drain", do_drain},
+	{"reload", do_reload}, {"ask", do_ask},         {"repeat", do_nothing},
 };
 
 static void directive(struct play *p, struct slice line)
@@ -735,7 +513,8 @@ static void show_log(struct play *p)
 	world_log(&p->w, &log);
 	struct slice all = buf_slice(&log);
 	all = slice_from(all, all.len > LOG_TAIL ? all.len - LOG_TAIL : 0);
-	printf("---- the relay's log, its end ----\n%.*s----\n", SLICE_ARG(all));
+	printf("---- the relay's log, its end ----\n%.*s", SLICE_ARG(all));
+	printf("---- rows of the last answer ----\n%.*s----\n", SLICE_ARG(buf_slice(&p->w.rows)));
 }
 
 /* The value of the first line that is this directive; false: there is none. */
@@ -754,8 +533,7 @@ static bool find_directive(struct slice text, const char *name, struct slice *re
 static unsigned play(const char *file, struct slice text, uint64_t turn)
 {
 	struct play p = {.file = file, .turn = turn};
-	struct slice seed;
-	world_init(&p.w, find_directive(text, "seed", &seed) ? number(&p, seed) : 1);
+	world_init(&p.w, turn + 1);
 	buf_init(&p.config, CONFIG_MAX);
 	while (text.ptr && text.len) {
 		CLEANUP(buf_done) struct buf line;

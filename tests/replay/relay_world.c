@@ -65,17 +65,23 @@ static void give_listeners(struct member *m)
 	}
 }
 
+static void connect_pair(struct member *m, struct member *other)
+{
+	int fds[2];
+	need(ipc_pair(m->world->loop, fds, NULL) == ERR_OK);
+	m->lost &= ~(1u << other->ops->role);
+	other->lost &= ~(1u << m->ops->role);
+	m->ops->peer(m->self, other->ops->role, other->slot, fds[0]);
+	other->ops->peer(other->self, m->ops->role, m->slot, fds[1]);
+}
+
 static void connect_peers(struct member *m)
 {
 	struct world *w = m->world;
 	for (size_t i = 0; i < w->member_count; i++) {
 		struct member *other = &w->members[i];
-		int fds[2];
-		if (other == m || !other->self || !linked(m->ops->role, other->ops->role))
-			continue;
-		need(ipc_pair(w->loop, fds, NULL) == ERR_OK);
-		m->ops->peer(m->self, other->ops->role, other->slot, fds[0]);
-		other->ops->peer(other->self, m->ops->role, m->slot, fds[1]);
+		if (other != m && other->self && linked(m->ops->role, other->ops->role))
+			connect_pair(m, other);
 	}
 }
 
@@ -84,6 +90,29 @@ static void on_drained(void *ctx)
 	struct member *m = ctx;
 	m->drained = true;
 	task_defer(&m->world->drain_step);
+}
+
+/* As the parent does it (children_reconnect): a process that died is connected when it starts again. */
+static void reconnect(void *ctx)
+{
+	struct world *w = ctx;
+	for (size_t i = 0; i < w->member_count; i++) {
+		struct member *m = &w->members[i];
+		for (size_t k = 0; k < w->member_count; k++) {
+			struct member *other = &w->members[k];
+			if (!(m->lost & 1u << other->ops->role) || !m->self || !other->self)
+				continue;
+			m->lost &= ~(1u << other->ops->role);
+			connect_pair(m, other);
+		}
+	}
+}
+
+static void on_lost(void *ctx, enum wire_role role)
+{
+	struct member *m = ctx;
+	m->lost |= 1u << role;
+	task_defer(&m->world->reconnect);
 }
 
 static struct disk disk_of(struct member *m)
@@ -115,6 +144,7 @@ void member_start(struct member *m)
 	if (m->self)
 		world_fail("%s runs already", m->name);
 	m->drained = m->draining = false;
+	m->lost = 0;
 	open_log(m);
 	struct role_env env = {.loop = w->loop,
 			       .log = m->log,
@@ -124,6 +154,7 @@ void member_start(struct member *m)
 			       .spool_segment = WORLD_SEGMENT,
 			       .dns = zone_lookup(w->zone),
 			       .drained = on_drained,
+			       .lost = on_lost,
 			       .ctx = m};
 	if (m->ops->start(&env, &m->self, &d) != ERR_OK)
 		world_fail("%s does not start: %s", m->name, d.text);
@@ -355,16 +386,19 @@ void world_init(struct world *w, uint64_t seed)
 	clients_init(&w->clients, w->loop);
 	buf_init(&w->rows, WORLD_TEXT_MAX);
 	task_init(&w->drain_step, w->loop, drain_step, w);
+	task_init(&w->reconnect, w->loop, reconnect, w);
 }
 
 void world_done(struct world *w)
 {
 	task_cancel(&w->drain_step);
+	task_cancel(&w->reconnect);
 	world_power_off(w);
 	clients_done(&w->clients);
 	sites_done(&w->sites);
 	sim_run_for(w->loop, SETTLE_MS);
 	task_cancel(&w->drain_step);
+	task_cancel(&w->reconnect);
 	for (size_t i = 0; i < w->member_count; i++)
 		log_free(w->members[i].log);
 	for (size_t i = 0; i < w->ended_count; i++)

@@ -49,7 +49,7 @@ uint64_t zone_questions(const struct zone *z);
 struct delivery {
 	struct list_node node; /* in sites.deliveries */
 	struct site *site;
-	uint64_t time_ms; /* loop_now */
+	uint64_t time_ms;                    /* loop_now */
 	struct buf sender, recipients, data; /* recipients: one a line; data without dot-stuffing */
 	uint32_t recipient_count;
 };
@@ -107,6 +107,7 @@ struct member {
 	struct log *log;
 	struct shield *shield; /* of the running or the last one; NULL: has no disk */
 	bool drained, draining;
+	unsigned lost; /* roles, as bits, that it has no channel to */
 };
 struct world {
 	struct loop *loop;
@@ -119,7 +120,7 @@ struct world {
 	size_t member_count;
 	int listeners[WORLD_LISTENERS]; /* -1: free; by index in conf */
 	bool started;
-	struct task drain_step;
+	struct task drain_step, reconnect;
 	struct shield *ended[WORLD_ENDS]; /* of killed processes, whose last calls may still come */
 	size_t ended_count;
 	struct zone *zone;
