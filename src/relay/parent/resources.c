@@ -135,6 +135,7 @@ static enum err open_secrets(struct parent *p, struct resources *r, struct diag 
 	buf_add_mem(&all, p->ticket_key, sizeof(p->ticket_key));
 	r->secrets_fd = all.failed ? -1 : sealed_new("tidegate-secrets", buf_slice(&all));
 	if (all.data)
+		if (all.data)
 		explicit_bzero(all.data, all.len);
 	return r->secrets_fd >= 0 ? ERR_OK : diag_set_errno(d, errno, "memory for the keys");
 }
