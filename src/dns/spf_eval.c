@@ -413,11 +413,6 @@ static void redirect(struct spf_eval *e, struct slice target)
 
 static void compare_names(struct spf_eval *e)
 {
-	struct spf_frame *f = spf_top(e);
-
-	/* An earlier term had them looked up: what that cost is this term's cost too. */
-	if (!f->validated && !spf_count_voids(e, e->ptr_voids))
-		return;
 	if (spf_ptr_matches(e, buf_slice(&e->name)))
 		spf_match(e);
 	else
@@ -471,10 +466,15 @@ static void look_up(struct spf_eval *e)
 
 	if (!count_lookup(e, f))
 		return;
-	if (e->ptr_state == SPF_PTR_UNKNOWN &&
-	    (f->term.kind == SPF_PTR || spf_macro_uses(f->term.domain, 'p')))
+	bool names = f->term.kind == SPF_PTR || spf_macro_uses(f->term.domain, 'p');
+	if (names && e->ptr_state == SPF_PTR_UNKNOWN) {
 		spf_start_ptr(e);
-	else if (target_of(e, f->term.domain, &target))
+		return;
+	}
+	/* An earlier term had them looked up: what that cost is this term's cost too. */
+	if (names && !f->validated && !spf_count_voids(e, e->ptr_voids))
+		return;
+	if (target_of(e, f->term.domain, &target))
 		ask_term(e, target);
 	else
 		without_target(e);
