@@ -79,6 +79,71 @@ enum err zone_line(struct zone *z, struct slice line)
 	return e ? e : zone_add(z, name, type, DNS_OK, buf_slice(&data));
 }
 
+static void put_name(struct slice name, struct buf *out)
+{
+	while (name.len > 0 && !slice_eq_str(name, ".")) {
+		struct slice label = slice_split(&name, '.');
+		buf_add_u8(out, (uint8_t)label.len);
+		buf_add(out, label);
+	}
+	buf_add_u8(out, 0);
+}
+
+static void put_addr(struct slice text, struct buf *out)
+{
+	struct spf_addr a;
+
+	if (spf_addr_parse4(text, &a) != ERR_OK && spf_addr_parse6(text, &a) != ERR_OK)
+		ASSERT(false);
+	buf_add_mem(out, a.octets, a.bits / 8u);
+}
+
+static void put_mx(struct slice text, struct buf *out)
+{
+	uint64_t preference;
+	bool number = slice_to_u64(slice_word(&text), UINT16_MAX, &preference) == ERR_OK;
+
+	ASSERT(number);
+	buf_add_u8(out, (uint8_t)(preference >> 8));
+	buf_add_u8(out, (uint8_t)preference);
+	put_name(slice_word(&text), out);
+}
+
+static void put_text(struct slice text, struct buf *out)
+{
+	do {
+		struct slice part = slice_sub(text, 0, UINT8_MAX);
+		buf_add_u8(out, (uint8_t)part.len);
+		buf_add(out, part);
+		text = slice_from(text, part.len);
+	} while (text.len > 0);
+}
+
+void zone_put(struct zone *z, const char *name, enum dns_type type, const char *value)
+{
+	struct slice text = slice_str(value);
+	CLEANUP(buf_done) struct buf data;
+	enum dns_status status = DNS_OK;
+
+	buf_init(&data, DATA_MAX);
+	if (slice_eq_str(text, "!temporary"))
+		status = DNS_TEMPORARY;
+	else if (slice_eq_str(text, "!nodata"))
+		status = DNS_NODATA;
+	else if (type == DNS_A || type == DNS_AAAA)
+		put_addr(text, &data);
+	else if (type == DNS_MX)
+		put_mx(text, &data);
+	else if (type == DNS_PTR)
+		put_name(text, &data);
+	else if (type == DNS_CNAME)
+		buf_add(&data, text);
+	else
+		put_text(text, &data);
+	enum err e = zone_add(z, slice_str(name), type, status, buf_slice(&data));
+	ASSERT(e == ERR_OK);
+}
+
 /* One link of the chain: true with *ret_next set when there is a CNAME. */
 static bool look(struct zone *z, struct slice name, enum dns_type type, struct dns_answer *ret,
 		 struct slice *ret_next)

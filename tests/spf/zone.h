@@ -29,4 +29,7 @@ MUST_CHECK enum err zone_add(struct zone *z, struct slice name, enum dns_type ty
 			     struct slice data);
 /* "rr NAME TYPE HEX" or "status NAME TYPE nodata|temporary"; TYPE may be "*" for a status. ERR_SYNTAX. */
 MUST_CHECK enum err zone_line(struct zone *z, struct slice line);
+/* The same from words: "192.0.2.1", "2001:db8::1", "10 mx.example" (MX; "10 ." is null), a name (PTR, CNAME), any text (TXT);
+ * "!temporary" and "!nodata" are statuses. Bugs in it stop the test. */
+void zone_put(struct zone *z, const char *name, enum dns_type type, const char *value);
 struct spf_dns zone_dns(struct zone *z);
