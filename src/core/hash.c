@@ -64,7 +64,8 @@ static uint64_t siphash(struct slice in, bool fold)
 			memcpy(&m, in.ptr + i, 8);
 		sip_word(&s, m);
 	}
-	sip_word(&s, load(in.ptr + i, in.len - i, fold) | (uint64_t)in.len << 56);
+	uint64_t last = in.len > i ? load(in.ptr + i, in.len - i, fold) : 0;
+	sip_word(&s, last | (uint64_t)in.len << 56);
 	s.v2 ^= 0xff;
 	for (int r = 0; r < 3; r++)
 		sip_round(&s);

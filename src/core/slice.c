@@ -108,6 +108,8 @@ size_t slice_find_slice(struct slice s, struct slice needle)
 
 size_t slice_ifind_slice(struct slice s, struct slice needle)
 {
+	if (needle.len == 0)
+		return 0;
 	for (size_t i = 0; i + needle.len <= s.len; i++)
 		if (icmp(s.ptr + i, needle.ptr, needle.len) == 0)
 			return i;

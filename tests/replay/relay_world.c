@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #define KEYS_SIZE    (16u << 20)
-#define SETTLE_MS    1000  /* a killed queue's memory is freed within it */
+#define SETTLE_MS    10000 /* a killed queue's memory is freed within it, also on a slow disk */
 #define DNS_WAITS_MS 20000 /* resolver.timeout's default */
 #define MEGABYTE     (1u << 20)
 
