@@ -83,8 +83,9 @@ static void add_records(struct script *s, struct slice line, enum dns_type type,
 static void answer(void *self, struct slice name, enum dns_type type, struct dns_answer *ret)
 {
 	struct script *s = self;
-	struct slice line = s->count ? s->lines[s->next++ % s->count] : SLICE_LIT("n");
+	struct slice line = s->count ? s->lines[s->next % s->count] : SLICE_LIT("n");
 
+	s->next++;
 	ASSERT(name.len > 0 && s->next <= QUESTIONS_MAX + SPF_LOOKUPS_COUNTED * (1u + SPF_NAMES_MAX));
 	if (slice_eq_str(line, "n"))
 		ret->status = DNS_NXDOMAIN;
