@@ -21,10 +21,11 @@ struct command;
 struct cli {
 	const struct command *command;
 	char *const *args; /* command->nargs of them; borrowed from main */
-	bool json, defaults, manual;
+	bool json, defaults, manual, explain;
 	const char *socket;                              /* NULL: from the configuration */
 	const char *config;                              /* NULL: CLI_CONFIG if it is there */
 	const char *server, *sender, *recipient, *state; /* filters; NULL: none */
+	const char *helo;                                /* NULL: none */
 	uint64_t limit;                                  /* 0: not given */
 };
 
@@ -47,6 +48,8 @@ enum cli_option {
 	CLI_FILTERS = 16,
 	CLI_DEFAULTS = 32,
 	CLI_MAN = 64,
+	CLI_SENDER = 128,
+	CLI_SPF = 256, /* --helo, --explain */
 };
 
 /* "tidegate: ..." on standard error. */
@@ -59,5 +62,7 @@ enum cli_exit cli_status(const struct cli *c);
 enum cli_exit cli_credential(const struct cli *c); /* server add, server rotate */
 enum cli_exit cli_config_show(const struct cli *c);
 enum cli_exit cli_config_check(const struct cli *c);
+enum cli_exit cli_spf_check(const struct cli *c);
+enum cli_exit cli_spf_show(const struct cli *c);
 enum cli_exit cli_version(const struct cli *c);
 enum cli_exit cli_help(const struct cli *c);

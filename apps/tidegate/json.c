@@ -1,14 +1,13 @@
-/* The JSON side of render.h. */
+/* The JSON side of render.h, and what else is JSON. */
 #include "tidegate/render.h"
 
 #include "core/cursor.h"
 #include "core/text.h"
 #include "tidegate/cell.h"
-
-#include <jansson.h>
+#include "tidegate/json.h"
 
 /* jansson refuses what is not UTF-8. */
-static json_t *text_value(struct slice text)
+json_t *json_text(struct slice text)
 {
 	struct buf clean CLEANUP(buf_done) = {0};
 
@@ -30,7 +29,7 @@ static json_t *list_value(const struct ctl_field *f)
 	json_t *array = json_array();
 
 	while (array && ctl_list_next(&rest, &item)) {
-		if (json_array_append_new(array, text_value(item)) < 0) {
+		if (json_array_append_new(array, json_text(item)) < 0) {
 			json_decref(array);
 			return NULL;
 		}
@@ -54,7 +53,7 @@ static json_t *value_of(const struct ctl_field *f)
 	case CTL_NULL:
 		break;
 	case CTL_TEXT:
-		return text_value(f->v.text);
+		return json_text(f->v.text);
 	case CTL_U64:
 	case CTL_DURATION:
 	case CTL_SIZE:
@@ -116,6 +115,15 @@ static int append(const char *data, size_t n, void *ctx)
 	return 0;
 }
 
+enum err json_write(json_t *top, struct buf *out)
+{
+	int rc = top ? json_dump_callback(top, append, out, JSON_INDENT(2)) : -1;
+
+	json_decref(top);
+	buf_add_char(out, '\n');
+	return rc < 0 ? ERR_NOMEM : out->failed;
+}
+
 enum err render_json(const struct render *r, struct buf *out)
 {
 	json_t *top = json_object();
@@ -125,10 +133,7 @@ enum err render_json(const struct render *r, struct buf *out)
 		rc = json_object_set_new(top, r->tables[i].info->name,
 					 table_value(r->tables[i].info, &r->tables[i].rows));
 	if (rc == 0)
-		rc = json_dump_callback(top, append, out, JSON_INDENT(2));
+		return json_write(top, out);
 	json_decref(top);
-	buf_add_char(out, '\n');
-	if (rc < 0)
-		return ERR_NOMEM;
-	return out->failed;
+	return ERR_NOMEM;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define REMOTE (CLI_JSON | CLI_SOCKET_PATH | CLI_CONFIG_FILE)
+#define ASKING (CLI_JSON | CLI_CONFIG_FILE) /* asks DNS, and not the daemon */
 
 static const struct command commands[] = {
 	{NULL, "status", "", 0, REMOTE, CTL_STATUS, cli_status, "health, processes and counts"},
@@ -22,7 +23,7 @@ static const struct command commands[] = {
 	{"server", "remove", "NAME", 1, REMOTE, CTL_SERVER_REMOVE, cli_remote, "forget a server"},
 	{"server", "rotate", "NAME", 1, REMOTE, CTL_SERVER_ROTATE, cli_credential,
 	 "give a server a new password"},
-	{"queue", "list", "", 0, REMOTE | CLI_LIMIT | CLI_FILTERS, CTL_QUEUE_LIST, cli_remote,
+	{"queue", "list", "", 0, REMOTE | CLI_LIMIT | CLI_FILTERS | CLI_SENDER, CTL_QUEUE_LIST, cli_remote,
 	 "messages in the queue"},
 	{"queue", "show", "ID", 1, REMOTE, CTL_QUEUE_SHOW, cli_remote,
 	 "a message, its recipients and attempts"},
@@ -32,6 +33,10 @@ static const struct command commands[] = {
 	{"config", "show", "", 0, CLI_CONFIG_FILE | CLI_DEFAULTS | CLI_MAN, 0, cli_config_show,
 	 "the configuration, or with --defaults a commented one to start from"},
 	{"config", "check", "FILE", 1, 0, 0, cli_config_check, "is a file valid and are its paths usable?"},
+	{"spf", "check", "IP DOMAIN", 2, ASKING | CLI_SENDER | CLI_SPF, 0, cli_spf_check,
+	 "may this address send mail for a domain?"},
+	{"spf", "show", "DOMAIN", 1, ASKING, 0, cli_spf_show,
+	 "a domain's SPF: whom it authorises, costs, problems"},
 	{NULL, "reload", "", 0, REMOTE, CTL_RELOAD, cli_remote, "read the configuration again"},
 	{NULL, "drain", "", 0, REMOTE, CTL_DRAIN, cli_remote, "accept no more mail, go on delivering"},
 	{NULL, "stop", "", 0, REMOTE, CTL_STOP, cli_remote, "end tidegated in good order"},
@@ -47,6 +52,9 @@ static const char options_help[] =
 	"  --limit N           rows of a listing at most\n"
 	"  --server, --sender, --recipient, --state VALUE\n"
 	"                      queue list: only such messages\n"
+	"  --sender ADDRESS, --helo NAME\n"
+	"                      spf check: of the mail (default: postmaster@DOMAIN, DOMAIN)\n"
+	"  --explain           spf check: show each term that was evaluated\n"
 	"\nExit status: 0 done, 1 refused or failed, 2 tidegated does not answer, 3 wrong usage.\n"
 	"status: 0 ok, 1 degraded, 2 down. See tidegate(1).\n";
 
@@ -111,6 +119,8 @@ enum option_key {
 	KEY_STATE,
 	KEY_DEFAULTS,
 	KEY_MAN,
+	KEY_HELO,
+	KEY_EXPLAIN,
 	KEY_HELP,
 	KEY_VERSION
 };
@@ -126,6 +136,8 @@ static const struct option long_options[] = {
 	{"state", required_argument, NULL, KEY_STATE},
 	{"defaults", no_argument, NULL, KEY_DEFAULTS},
 	{"man", no_argument, NULL, KEY_MAN},
+	{"helo", required_argument, NULL, KEY_HELO},
+	{"explain", no_argument, NULL, KEY_EXPLAIN},
 	{"help", no_argument, NULL, KEY_HELP},
 	{"version", no_argument, NULL, KEY_VERSION},
 	{NULL, 0, NULL, 0},
@@ -183,7 +195,13 @@ static enum cli_exit take_option(struct cli *c, int key, unsigned *given)
 	case KEY_SERVER:
 		return take_text(&c->server, given, CLI_FILTERS);
 	case KEY_SENDER:
-		return take_text(&c->sender, given, CLI_FILTERS);
+		return take_text(&c->sender, given, CLI_SENDER);
+	case KEY_HELO:
+		return take_text(&c->helo, given, CLI_SPF);
+	case KEY_EXPLAIN:
+		c->explain = true;
+		*given |= CLI_SPF;
+		return CLI_OK;
 	case KEY_RECIPIENT:
 		return take_text(&c->recipient, given, CLI_FILTERS);
 	case KEY_STATE:

@@ -221,11 +221,21 @@ static bool ask_record(struct spf_eval *e, struct slice domain)
 	return true;
 }
 
+static bool has_no_memory(const struct spf_eval *e)
+{
+	return e->expanded.failed == ERR_NOMEM || e->name.failed == ERR_NOMEM ||
+	       e->scratch.failed == ERR_NOMEM;
+}
+
 /* Nothing there: none for the domain itself, permerror for include= and redirect= (5.2, 6.1). */
 static void end_without_record(struct spf_eval *e, struct slice domain, const char *why)
 {
 	bool first = e->depth == 0 && !spf_top(e)->redirected;
-	spf_end(e, first ? SPF_NONE : SPF_PERMERROR, "%.*s %s", SLICE_ARG(domain), why);
+
+	if (has_no_memory(e))
+		end_no_memory(e);
+	else
+		spf_end(e, first ? SPF_NONE : SPF_PERMERROR, "%.*s %s", SLICE_ARG(domain), why);
 }
 
 /* Looks for the one record in the answer; false: the check is over. 4.5: two are an error. */
@@ -370,12 +380,6 @@ static bool target_of(struct spf_eval *e, struct slice spec, struct slice *ret)
 		return false;
 	*ret = spf_target_cut(buf_slice(&e->expanded));
 	return spf_target_name(*ret, &e->name);
-}
-
-static bool has_no_memory(const struct spf_eval *e)
-{
-	return e->expanded.failed == ERR_NOMEM || e->name.failed == ERR_NOMEM ||
-	       e->scratch.failed == ERR_NOMEM;
 }
 
 static void enter(struct spf_eval *e, struct slice target)
@@ -552,8 +556,7 @@ static void run(struct spf_eval *e)
 		switch (e->phase) {
 		case SPF_AT_START:
 			if (!ask_record(e, e->macros.domain))
-				spf_end(e, SPF_NONE, "\"%.*s\" is not a domain name",
-					SLICE_ARG(e->macros.domain));
+				end_without_record(e, e->macros.domain, "is not a domain name");
 			break;
 		case SPF_AT_TERMS:
 			next_term(e);
