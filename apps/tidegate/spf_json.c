@@ -33,7 +33,7 @@ static json_t *addr_value(const struct spf_addr *a)
 
 	buf_init(&text, 64);
 	spf_addr_format(a, &text);
-	return json_text(buf_slice(&text));
+	return text.failed ? NULL : json_text(buf_slice(&text));
 }
 
 static json_t *net_value(const struct spf_net *n)
@@ -42,7 +42,7 @@ static json_t *net_value(const struct spf_net *n)
 
 	buf_init(&text, 64);
 	spf_net_format(n, &text);
-	return json_text(buf_slice(&text));
+	return text.failed ? NULL : json_text(buf_slice(&text));
 }
 
 /* ---- a verdict ---- */

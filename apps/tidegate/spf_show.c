@@ -139,6 +139,13 @@ static void add_nets(const struct spf_branch *b, struct buf *out)
 		buf_printf(out, ", and %zu more", b->net_count - NETS_SHOWN);
 }
 
+static const char *without_record(enum dns_status s)
+{
+	if (s == DNS_TEMPORARY || s == DNS_BOGUS)
+		return ": DNS fails";
+	return s == DNS_NXDOMAIN ? ": does not exist" : ": no SPF record";
+}
+
 static void add_node(const struct spf_node *n, uint32_t depth, struct buf *out);
 
 static void add_branch(const struct spf_node *n, const struct spf_branch *b, uint32_t depth, struct buf *out)
@@ -166,15 +173,14 @@ static void add_node(const struct spf_node *n, uint32_t depth, struct buf *out)
 {
 	add_indent(out, depth);
 	cell_text(out, n->domain);
-	if (n->loop)
+	if (n->loop) {
 		buf_add_str(out, ": a loop");
-	else if (n->record.text.len == 0)
-		buf_add_str(out, n->status == DNS_OK         ? ": no SPF record"
-				 : n->status == DNS_NXDOMAIN ? ": does not exist"
-							     : ": nothing");
-	else
+	} else if (n->record.text.len == 0) {
+		buf_add_str(out, without_record(n->status));
+	} else {
 		buf_add_str(out, n->lookups ? ": " : ": no lookups");
-	add_cost(out, n->lookups, n->voids4, n->voids6);
+		add_cost(out, n->lookups, n->voids4, n->voids6);
+	}
 	buf_add_char(out, '\n');
 	for (size_t i = 0; n->branches && i < n->record.count; i++)
 		add_branch(n, &n->branches[i], depth + 1, out);

@@ -179,12 +179,18 @@ static void open_node(struct spf_tree *t, struct spf_node *n)
 
 /* ---- answers ---- */
 
+static bool is_void(const struct dns_answer *a)
+{
+	return a->status == DNS_NODATA || a->status == DNS_NXDOMAIN || (a->status == DNS_OK && a->count == 0);
+}
+
 static void on_record(struct spf_tree *t, struct spf_node *n, const struct dns_answer *a)
 {
 	struct slice text = SLICE_EMPTY;
 	unsigned found = 0;
 
 	n->status = a->status;
+	n->voids4 = n->voids6 = n->parent && is_void(a); /* of the term that leads here */
 	for (uint32_t i = 0; a->status == DNS_OK && i < a->count; i++) {
 		buf_clear(&t->text);
 		if (spf_txt_join(a->records[i], &t->text) != ERR_OK || !spf_record_is(buf_slice(&t->text)))
@@ -238,9 +244,7 @@ static void take_exchanges(struct spf_tree *t, const struct spf_job *j, const st
 static void on_branch(struct spf_tree *t, const struct spf_job *j, const struct dns_answer *a)
 {
 	struct spf_branch *b = j->branch;
-	bool nothing = a->status == DNS_NODATA || a->status == DNS_NXDOMAIN ||
-		       (a->status == DNS_OK && a->count == 0);
-	bool exists = b->term->kind == SPF_EXISTS;
+	bool nothing = is_void(a), exists = b->term->kind == SPF_EXISTS;
 
 	b->trouble |= a->status == DNS_TEMPORARY || a->status == DNS_BOGUS;
 	b->voids4 += nothing && j->type != DNS_AAAA;
