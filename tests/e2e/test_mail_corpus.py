@@ -27,7 +27,7 @@ def as_submitted(raw):
 def samples(folder):
     need("zstd")
     subprocess.run(["tar", "--zstd", "-xf", CORPUS, "-C", folder], check=True)
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "cmds")
+    files = sorted(folder.rglob("*.txt"))
     return [as_submitted(path.read_bytes()) for path in files[::len(files) // COUNT][:COUNT]]
 
 
