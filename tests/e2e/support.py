@@ -93,11 +93,11 @@ class Sink(Process):
 
 
 class Relay(Process):
-    def __init__(self, folder, route, extra="", listener='tls = "starttls" auth = "required"', certificate=None, port=None):
+    def __init__(self, folder, route, extra="", listener='tls = "starttls" auth = "required"', certificate=None, port=None, state=None):
         self.folder, self.port = folder, port or free_port()
         self.cert, self.key = certificate or make_certificate(folder)
         self.socket, self.conf = folder / "control", folder / "tidegated.conf"
-        self.state = folder / "state"
+        self.state = state or folder / "state"
         self.user = "nobody"
         folder.chmod(0o755)
         self.write_conf(route, extra, listener)
@@ -115,8 +115,11 @@ route "*" {{ {route} }}
 {extra}
 ''')
 
-    def start(self):
+    def launch(self):
         super().__init__(self.folder / "relay.log", [TIDEGATED, "-f", "-c", self.conf])
+
+    def start(self):
+        self.launch()
         wait_until(self.healthy, 30, f"a healthy relay; its log: {self.log}")
 
     def healthy(self):
