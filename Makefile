@@ -27,6 +27,9 @@ install: all
 bench: all
 	bench/run
 
+bench-spf: all
+	bench/spf
+
 fuzz: deps
 	tools/fuzz $(TIME)
 
@@ -47,6 +50,7 @@ help:
 	@echo 'make run        the main job on embedded defaults: a real Exim, the relay, a destination (KEEP=1 keeps them up)'
 	@echo 'make check      all tests, ends with "N passed, N failed, N skipped"'
 	@echo 'make install    DESTDIR= prefix='
+	@echo 'make bench-spf  evaluations of SPF against pyspf and libspf2'
 	@echo 'make bench      figures against peers   make fuzz TIME=seconds   make soak   make format   make tidy   make clean'
 
-.PHONY: all deps run check install bench fuzz soak format tidy clean help
+.PHONY: all deps run check install bench bench-spf fuzz soak format tidy clean help

@@ -8,21 +8,33 @@
 	10u /* octets of 0 at the front of an IPv4-mapped address, two of 255 follow (RFC 4291 2.5.5.2) */
 #define MAPPED (MAPPED_ZERO + 2u)
 
+/* One octet as text at *at: no leading zero, at most 255. */
+static bool read_octet(struct slice text, size_t *at, uint8_t *ret)
+{
+	size_t from = *at, i = from;
+	unsigned v = 0;
+
+	for (; i < text.len && ascii_is_digit(text.ptr[i]) && v <= UINT8_MAX; i++)
+		v = v * 10 + (unsigned)(text.ptr[i] - '0');
+	if (i == from || v > UINT8_MAX || (text.ptr[from] == '0' && i > from + 1))
+		return false;
+	*at = i;
+	*ret = (uint8_t)v;
+	return true;
+}
+
 enum err spf_addr_parse4(struct slice text, struct spf_addr *ret)
 {
 	struct spf_addr a = {.bits = SPF_BITS4};
-	struct slice rest = text;
-	size_t n = 0;
+	size_t at = 0;
 
-	for (; rest.ptr && n <= OCTETS4; n++) {
-		struct slice part = slice_split(&rest, '.');
-		uint64_t v;
-		if (n == OCTETS4 || slice_to_u64(part, UINT8_MAX, &v) != ERR_OK ||
-		    (part.len > 1 && part.ptr[0] == '0'))
+	for (size_t n = 0; n < OCTETS4; n++) {
+		if (n > 0 && (at >= text.len || text.ptr[at++] != '.'))
 			return ERR_SYNTAX;
-		a.octets[n] = (uint8_t)v;
+		if (!read_octet(text, &at, &a.octets[n]))
+			return ERR_SYNTAX;
 	}
-	if (n != OCTETS4)
+	if (at != text.len)
 		return ERR_SYNTAX;
 	*ret = a;
 	return ERR_OK;

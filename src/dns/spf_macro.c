@@ -9,6 +9,7 @@
 #define LETTERS_EXP "crt"
 #define DELIMITERS  ".-+,/_="
 #define KEEP_MAX    1000000u /* any larger number of parts means the same: all of them */
+#define ESCAPED_LEN 4u       /* of an octet as \DDD */
 #define NIBBLES     32u
 #define VALUE_MAX   (2u * NIBBLES) /* of the values that are made here: addresses, times */
 
@@ -366,20 +367,31 @@ static bool labels_fit(struct slice name)
 	return true;
 }
 
+/* Plain names, which is nearly all of them, take one reservation and no formatting. */
 bool spf_target_name(struct slice name, struct buf *out)
 {
-	size_t before = out->len;
+	static const char digits[] = "0123456789";
 
 	if (!labels_fit(name))
 		return false;
+	enum err e = buf_reserve(out, ESCAPED_LEN * name.len);
+	if (e) {
+		out->failed = e;
+		return false;
+	}
+	char *at = out->data + out->len;
 	for (size_t i = 0; i < name.len; i++) {
 		char c = ascii_lower(name.ptr[i]);
-		if (ascii_is_alnum(c) || c == '-' || c == '_' || c == '.')
-			buf_add_char(out, c);
-		else
-			buf_printf(out, "\\%03u", (unsigned char)c);
+		unsigned char u = (unsigned char)c;
+		if (ascii_is_alnum(c) || c == '-' || c == '_' || c == '.') {
+			*at++ = c;
+			continue;
+		}
+		*at++ = '\\';
+		*at++ = digits[u / 100];
+		*at++ = digits[u / 10 % 10];
+		*at++ = digits[u % 10];
 	}
-	if (out->failed)
-		out->len = before;
-	return !out->failed;
+	out->len = (size_t)(at - out->data);
+	return true;
 }

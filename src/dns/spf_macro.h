@@ -36,6 +36,6 @@ void spf_macro_expand(struct slice text, const struct spf_macros *m, struct buf 
  * is longer than DNS_NAME_MAX (7.3). Borrowed from s; may still be no name. */
 struct slice spf_target_cut(struct slice s);
 
-/* Appends a name as name_from_wire writes it. False, out untouched: an empty label, one longer than DNS_LABEL_MAX, a
- * name longer than DNS_NAME_MAX, or out is full. */
+/* Appends a name as name_from_wire writes it. False, nothing appended: an empty label, one longer than DNS_LABEL_MAX, a
+ * name longer than DNS_NAME_MAX, or out->failed: it has no room for the name with every octet escaped, or no memory. */
 MUST_CHECK bool spf_target_name(struct slice name, struct buf *out);

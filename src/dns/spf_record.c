@@ -150,7 +150,8 @@ static const char *read_arguments(struct spf_term *t, struct slice rest)
 static enum spf_kind kind_of(struct slice name, enum spf_kind from, enum spf_kind to)
 {
 	for (unsigned k = from; k <= (unsigned)to; k++)
-		if (slice_ieq_str(name, kind_names[k]))
+		if (name.len && ascii_lower(name.ptr[0]) == kind_names[k][0] &&
+		    slice_ieq_str(name, kind_names[k]))
 			return (enum spf_kind)k;
 	return SPF_UNKNOWN;
 }
