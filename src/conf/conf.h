@@ -159,6 +159,7 @@ struct conf {
 
 	struct slice hostname; /* empty in the file: the system's; never empty here */
 	struct slice state_directory;
+	uint64_t disk_reserve; /* octets */
 	struct slice control_socket;
 	struct slice user;
 	struct slice postmaster; /* empty in the file: postmaster@hostname; never empty here */

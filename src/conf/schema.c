@@ -30,6 +30,10 @@ static const struct conf_field top_fields[] = {
 		 "resolve to the relay's address and back. Without it the system's host name is taken."},
 	{AT(conf, state_directory), .type = CONF_PATH, .standard = "/var/lib/tidegate",
 	 .example = "/srv/tidegate", .help = "Where the relay keeps its state: spool/, trace/ and keys/."},
+	{AT(conf, disk_reserve), .type = CONF_SIZE, .standard = "256M", .min = KIB(16) * 1024, .max = GIB(1024),
+	 .example = "2G",
+	 .help = "Room to keep free on the disk of the state directory. Below it new mail is put off with 452 and what is "
+		 "queued is still delivered. Before that, the archive of delivered mail makes room."},
 	{AT(conf, control_socket), .type = CONF_PATH, .standard = "/run/tidegate/control",
 	 .example = "/run/tidegate/control",
 	 .help = "Unix socket on which tidegated answers tidegate(1). Who may connect to it may do "

@@ -27,6 +27,7 @@ static const struct ctl_column relay_columns[] = {
 	{"connections_out", CTL_U64, "connections out"},
 	{"disk_free", CTL_SIZE, "disk free"},
 	{"disk_total", CTL_SIZE, "disk total"},
+	{"disk_full", CTL_TIME, "disk full"}, /* when disk_reserve is reached at the rate of the last day; null: not in sight */
 };
 
 static const struct ctl_column process_columns[] = {

@@ -54,6 +54,11 @@ static bool same_id(const struct map_node *n, const void *key)
 	return CONTAINER_OF(n, struct spool_write, node)->id == *(const uint64_t *)key;
 }
 
+void spool_set_reserve(struct spool *sp, uint64_t octets)
+{
+	sp->options.disk_reserve = octets;
+}
+
 enum err spool_init(struct spool *sp, const struct spool_backend *backend, struct loop *l,
 		    const struct spool_options *o, const struct spool_events *ev, void *ctx)
 {

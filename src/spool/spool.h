@@ -69,7 +69,7 @@ struct spool_events {
 struct spool_options {
 	uint64_t segment_size;    /* octets, 0: 64 MiB */
 	uint64_t large_threshold; /* content above it goes to a file of its own; 0: 256 KiB */
-	uint64_t disk_reserve;    /* octets to keep free; 0: 64 MiB */
+	uint64_t disk_reserve;    /* octets to keep free; 0: 64 MiB; back end segments only */
 	uint64_t archive_ms; /* how long finished messages stay readable; 0: until the segment is needed no
 				more */
 };
@@ -84,6 +84,9 @@ MUST_CHECK enum err spool_open_memory(struct loop *l, const struct spool_options
 				      struct diag *d);
 /* Finishes what was submitted (callbacks still come), then on_closed; the spool is gone after it. */
 void spool_close(struct spool *sp, void (*on_closed)(void *ctx), void *ctx);
+
+/* Another spool_options.disk_reserve, from the next look at the disk on. */
+void spool_set_reserve(struct spool *sp, uint64_t octets);
 
 uint64_t spool_next_id(struct spool *sp); /* generation << 32 | counter; after on_ready */
 enum spool_health spool_health(const struct spool *sp);

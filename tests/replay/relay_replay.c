@@ -56,6 +56,7 @@
 static const char preamble[] =
 	"hostname = \"relay.example.net\"\n"
 	"retry { jitter = 0 }\n"
+			       "disk_reserve = \"64M\"\n"
 	"listener open { address = \"127.0.0.1:2525\" tls = \"none\" auth = \"none\" }\n"
 	"listener hosts { address = \"127.0.0.1:2587\" tls = \"none\" auth = \"required\" }\n";
 

@@ -83,6 +83,9 @@ static void add_counters(struct ctl_fields *f, const struct parent *p)
 	for (size_t i = 0; i < ARRAY_LEN(counters); i++)
 		ctl_add_u64(f, counters[i].key, counter(p, counters[i].role, counters[i].name));
 	ctl_add_size(f, "disk_free", counter(p, ROLE_QUEUE, "disk_free"));
+	uint64_t full_in = counter(p, ROLE_QUEUE, "disk_full_in");
+	if (full_in)
+		ctl_add_time(f, "disk_full", loop_wall(p->loop) + (int64_t)full_in * 1000);
 }
 
 static void send_relay(struct parent *p, struct ctl_conn *c, struct ctl_fields *f)

@@ -236,6 +236,7 @@ static enum err open_spool(struct queue *q, struct diag *d)
 	static const struct spool_events events = {
 		.on_live = on_live, .on_ready = on_ready, .on_health = on_health};
 	struct spool_options o = {.segment_size = q->env.spool_segment,
+				  .disk_reserve = q->env.conf->disk_reserve,
 				  .archive_ms = q->env.conf->retention.index};
 	if (!q->env.disk.ops)
 		return spool_open_memory(q->env.loop, &o, &events, q, &q->spool, d);
@@ -330,6 +331,7 @@ static void queue_config(void *self, struct conf *conf, uint64_t epoch)
 	conf_ref(conf);
 	q->env.conf = conf;
 	conf_unref(old);
+	spool_set_reserve(q->spool, conf->disk_reserve);
 	targets_forget_answers(q);
 	task_defer(&q->pump);
 }
@@ -392,8 +394,13 @@ static void queue_heartbeat(void *self, struct wire_heartbeat *hb)
 	struct sched_counts sc = sched_counts(q->sched);
 	struct spool_stats ss = {0};
 	hb->trouble = q->drained ? SLICE_EMPTY : trouble(q);
-	if (q->ready && q->spool)
+	uint64_t full_in = 0;
+	if (q->ready && q->spool) {
 		spool_stats(q->spool, &ss);
+		forecast_add(&q->forecast, loop_now(q->env.loop), ss.free_octets);
+		if (forecast_full(&q->forecast, q->env.conf->disk_reserve, &full_in))
+			put(hb, "disk_full_in", full_in);
+	}
 	put(hb, "accepted", q->count.accepted);
 	put(hb, "refused", q->count.refused);
 	put(hb, "delivered", q->count.delivered);

@@ -27,6 +27,7 @@
 #include "evio/ipc.h"
 #include "evio/log.h"
 #include "record/record.h"
+#include "relay/queue/forecast.h"
 #include "relay/queue/intake.h"
 #include "relay/queue/limits.h"
 #include "relay/wire/job.h"
@@ -124,6 +125,7 @@ struct queue {
 	bool stopped;       /* nothing is logged, sent or scheduled any more */
 	bool spool_closing; /* queue.c's: once only */
 	struct spool_report report;
+	struct forecast forecast;
 	struct intake *intakes[QUEUE_SMTPD_MAX];
 	bool intake_failed[QUEUE_SMTPD_MAX];
 	struct carrier *carriers[QUEUE_SMTPC_MAX];
