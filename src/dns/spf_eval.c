@@ -294,7 +294,6 @@ static void check_record(struct spf_eval *e)
 			end_syntax(e, &t, t.problem ? t.problem : "a modifier that may be there once only");
 			return;
 		}
-		f->has_all |= t.kind == SPF_ALL;
 		if (t.kind == SPF_REDIRECT) {
 			f->has_redirect = true;
 			f->redirect = t;
@@ -338,9 +337,10 @@ static void next_term(struct spf_eval *e)
 
 	do {
 		if (!spf_term_next(f->record, &f->pos, &f->term)) {
-			/* Behind the last mechanism: redirect, else neutral (4.7). */
+			/* Behind the last mechanism: redirect, else neutral (4.7). With an `all` nobody comes here, so
+			 * that a redirect beside it has no effect (6.1). */
 			f->term = (struct spf_term){.kind = SPF_UNKNOWN};
-			if (!f->has_redirect || f->has_all) {
+			if (!f->has_redirect) {
 				leave(e, SPF_NEUTRAL);
 				return;
 			}

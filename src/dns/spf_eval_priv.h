@@ -30,7 +30,7 @@ struct spf_frame {
 	struct slice record; /* in the arena */
 	size_t pos;          /* in the record: behind the current term */
 	struct spf_term term, redirect, exp;
-	bool has_redirect, has_exp, has_all, redirected;
+	bool has_redirect, has_exp, redirected;
 	bool counted;   /* the current term: its lookup is */
 	bool validated; /* the current term: it had the client's names looked up itself */
 	size_t trace;   /* the current term's entry; SIZE_MAX: none */

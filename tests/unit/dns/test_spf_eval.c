@@ -131,6 +131,7 @@ static void test_redirect(void **state)
 	v = run_record(b, "v=spf1 redirect=nowhere.example");
 	assert_int_equal(v->result, SPF_PERMERROR);
 	assert_slice(v->problem, "nowhere.example does not exist");
+	assert_int_equal(v->voids, 1);
 }
 
 static void test_lookup_limit(void **state)
@@ -292,6 +293,15 @@ static void test_other_domain(void **state)
 	assert_int_equal(run(b)->result, SPF_PASS);
 }
 
+/* An address that came in as sixteen octets, as accept() gives it. */
+static void test_mapped(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(spf_addr_parse6(S("::ffff:192.0.2.1"), &b->r.ip), ERR_OK);
+	assert_int_equal(run_record(b, "v=spf1 -ip6:::/0 ip4:192.0.2.1 -all")->result, SPF_PASS);
+}
+
 static void test_too_long(void **state)
 {
 	struct bench *b = *state;
@@ -412,7 +422,8 @@ int main(void)
 		TEST(test_void_limit),   TEST(test_syntax_first), TEST(test_records),
 		TEST(test_long_record),  TEST(test_identities),   TEST(test_international),
 		TEST(test_other_domain), TEST(test_too_long),     TEST(test_explanation),
-		TEST(test_worst),        TEST(test_trace_limit),  TEST(test_no_memory),
+		TEST(test_worst),        TEST(test_trace_limit),  TEST(test_mapped),
+		TEST(test_no_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

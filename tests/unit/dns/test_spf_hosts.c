@@ -162,12 +162,17 @@ static void test_ptr_limit(void **state)
 	struct bench *b = *state;
 
 	zone_put(&b->z, "h.example.net", DNS_A, "192.0.2.7");
-	for (int i = 0; i < 10; i++)
-		zone_put(&b->z, REVERSE, DNS_PTR, "h.example.net");
-	zone_put(&b->z, REVERSE, DNS_PTR, "example.com");
 	zone_put(&b->z, "example.com", DNS_A, "192.0.2.1");
+	zone_put(&b->z, "example.org", DNS_A, "192.0.2.1");
+	zone_put(&b->z, "example.org", DNS_TXT, "v=spf1 ptr ?all");
+	for (int i = 0; i < 9; i++)
+		zone_put(&b->z, REVERSE, DNS_PTR, "h.example.net");
+	zone_put(&b->z, REVERSE, DNS_PTR, "example.org");
+	zone_put(&b->z, REVERSE, DNS_PTR, "example.com");
 	assert_int_equal(run(b, "v=spf1 ptr ?all"),
 			 SPF_NEUTRAL); /* the eleventh is not looked at, and no error */
+	b->r.domain = S("example.org");
+	assert_int_equal(run(b, NULL), SPF_PASS); /* the tenth is */
 }
 
 static void test_ptr_failures(void **state)
