@@ -228,7 +228,6 @@ static void on_ready(struct child *c, struct slice payload)
 	snprintf(c->missing, sizeof(c->missing), "%.*s", SLICE_ARG(m.missing));
 	c->state = CHILD_UP;
 	c->ever_ready = true;
-	c->last_beat_ms = loop_now(c->parent->loop);
 	if (m.missing.len)
 		log_child(c, LOG_WARNING, "process.ready", "missing_protection", c->missing);
 	else
@@ -247,7 +246,9 @@ static void on_lost(struct child *c, struct slice payload)
 static void on_frame(void *ctx, struct ipc_frame *f)
 {
 	struct child *c = ctx;
-	c->last_beat_ms = loop_now(c->parent->loop);
+	if (child_silent(c))
+		log_child(c, LOG_INFO, "process.answers_again", NULL, NULL);
+	c->quiet = 0;
 	if (f->type == WIRE_READY) {
 		on_ready(c, f->payload);
 	} else if (f->type == WIRE_HEARTBEAT) {
@@ -306,9 +307,10 @@ enum err child_start(struct child *c, struct diag *d)
 		return e;
 	}
 	c->state = CHILD_STARTING;
-	c->silent = false;
+	c->quiet = 0;
+	c->hung = false;
 	c->lost = 0;
-	c->started_ms = c->last_beat_ms = loop_now(p->loop);
+	c->started_ms = loop_now(p->loop);
 	c->started_wall_ms = loop_wall(p->loop);
 	buf_clear(&c->beat);
 	e = ipc_new(p->loop, fds[0], &events, c, &c->channel, d);
@@ -344,7 +346,11 @@ static void on_death(struct child *c, int status)
 	bool stopping = p->state == PARENT_STOPPING;
 	char *how = c->last_exit;
 
-	describe_end(status, how);
+	if (c->hung)
+		snprintf(how, sizeof(c->last_exit), "killed: no sign of life for %u s",
+			 HUNG_TICKS * WATCH_MS / 1000);
+	else
+		describe_end(status, how);
 	log_child(c, stopping && status == 0 ? LOG_INFO : LOG_ERROR, "process.ended", "how", how);
 	ipc_free(c->channel);
 	c->channel = NULL;
@@ -371,6 +377,51 @@ void children_reap(struct parent *p)
 				on_death(&p->children[i], status);
 				break;
 			}
+}
+
+/* ---- children that hang ---- */
+
+bool child_silent(const struct child *c)
+{
+	return c->quiet >= SILENT_TICKS;
+}
+
+/* Whether a debugger holds it. */
+static bool traced(pid_t pid)
+{
+	char path[32], text[4096];
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	CLEANUP(base_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+	struct slice rest = slice_of(text, n > 0 ? (size_t)n : 0);
+	while (rest.len) {
+		struct slice line = slice_split(&rest, '\n');
+		if (slice_starts(line, SLICE_LIT("TracerPid:")))
+			return !slice_ends(line, SLICE_LIT("\t0"));
+	}
+	return false;
+}
+
+/* Heartbeats come from the loop of a child, which never waits for the disk, the network or a peer: a child without them
+ * does no work for anybody, whatever its role. What it acknowledged is safe, as after any other death. */
+static void watch_child(struct child *c)
+{
+	c->quiet++;
+	if (c->quiet == SILENT_TICKS)
+		log_child(c, LOG_ERROR, "process.silent", NULL, NULL);
+	if (c->quiet < HUNG_TICKS || c->hung || traced(c->pid))
+		return;
+	log_child(c, LOG_ERROR, "process.hung", "action", "killing it; it starts again");
+	c->hung = true;
+	kill(c->pid, SIGKILL);
+}
+
+void children_watch(struct parent *p)
+{
+	for (unsigned i = 0; i < p->child_count; i++) /* while the relay stops, timeout.drain bounds it */
+		if (p->children[i].pid && p->state != PARENT_STOPPING)
+			watch_child(&p->children[i]);
+	children_reconnect(p);
 }
 
 static void plan(struct parent *p, enum wire_role role, uint64_t count)

@@ -48,7 +48,7 @@ static bool trouble(const struct parent *p, struct buf *why)
 			continue; /* as it was asked for: named below */
 		if (c->state != CHILD_UP)
 			buf_printf(why, "process %s is not running", child_name(c, name));
-		else if (c->silent)
+		else if (child_silent(c))
 			buf_printf(why, "process %s does not answer", child_name(c, name));
 		else if (beat_of(c, &hb) && hb.trouble.len)
 			buf_printf(why, "%s: %.*s", child_name(c, name), SLICE_ARG(hb.trouble));

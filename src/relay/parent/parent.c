@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WATCH_MS 1000
-
 static void set_state(struct parent *p, enum parent_state s)
 {
 	static const char *const events[] = {"relay.starting", "relay.ready", "relay.stopping",
@@ -187,18 +185,7 @@ static void on_signal(void *ctx, int signo)
 static void on_watch(void *ctx)
 {
 	struct parent *p = ctx;
-	for (unsigned i = 0; i < p->child_count; i++) {
-		struct child *c = &p->children[i];
-		char name[32];
-		bool silent = c->state == CHILD_UP && loop_now(p->loop) - c->last_beat_ms > SILENT_MS;
-		if (silent == c->silent)
-			continue;
-		c->silent = silent;
-		log_event(p->log, silent ? LOG_ERROR : LOG_INFO,
-			  silent ? "process.silent" : "process.answers_again", "process", child_name(c, name),
-			  NULL);
-	}
-	children_reconnect(p);
+	children_watch(p);
 	timer_set(&p->watch, WATCH_MS);
 }
 

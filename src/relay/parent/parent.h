@@ -8,6 +8,8 @@
  *  1. Listening sockets belong to the parent and are only lent: a dead child strands no connection.
  *  2. A configuration is used only after it was read and everything it names could be opened; else the old one goes on.
  *  3. A child that dies is started again after 100 ms, then twice as long each time up to 10 s; a minute of life resets it.
+ *  4. A child that gives no sign of life for 10 s is named in the status; after 30 s it is killed and started again,
+ *     unless a debugger holds it.
  */
 #pragma once
 

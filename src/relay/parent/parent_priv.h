@@ -15,7 +15,9 @@
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MAX_MS   10000
 #define BACKOFF_RESET_MS 60000
-#define SILENT_MS        10000 /* a child without a heartbeat for so long is in trouble */
+#define WATCH_MS         1000
+#define SILENT_TICKS     10 /* looks at a child without a sign of life, after which it is named in the status */
+#define HUNG_TICKS       30 /* and after which it is killed and started again */
 
 enum child_state { CHILD_DOWN, CHILD_STARTING, CHILD_UP, CHILD_DRAINING };
 
@@ -30,10 +32,12 @@ struct child {
 	uint64_t backoff_ms;
 	uint64_t started_ms; /* loop_now */
 	int64_t started_wall_ms;
-	uint64_t last_beat_ms;
 	uint32_t restarts;
 	bool ever_ready;
-	bool silent;                 /* reported as silent */
+	/* Looks of the watch since its last frame. Looks and not milliseconds: when the parent, or the whole machine,
+	 * stood still, no child is to blame. */
+	unsigned quiet;
+	bool hung;                   /* being killed because it was quiet for too long */
 	struct buf beat;             /* last HEARTBEAT payload */
 	uint32_t serial[ROLE_COUNT]; /* of the last channel to a process of this role */
 	unsigned lost;               /* roles, as bits, that it has no channel to */
@@ -102,6 +106,8 @@ MUST_CHECK enum err child_start(struct child *c, struct diag *d);
 void children_send_epoch(struct parent *p);
 void children_send_log(struct parent *p);
 void children_reconnect(struct parent *p);
+void children_watch(struct parent *p); /* every WATCH_MS */
+bool child_silent(const struct child *c);
 void children_drain(struct parent *p);
 void children_drain_edge(struct parent *p); /* only those that take mail */
 void children_kill(struct parent *p);
