@@ -39,8 +39,9 @@ typedef void dns_answer_fn(void *ctx, const struct dns_answer *a);
 
 struct dns_lookup {
 	void *self;
-	/* name is canonical (dns/name.h). CNAMEs are followed. `done` comes once, later, never inside the call. ERR_LIMIT
-	 * (DNS_QUERIES_MAX), ERR_NOMEM, ERR_IO: it will not come. *ret_query is not 0. */
+	/* name is canonical, or as name_from_wire writes it (dns/name.h), at most DNS_NAME_MAX octets. CNAMEs are
+	 * followed. `done` comes once, later, never inside the call. ERR_LIMIT (DNS_QUERIES_MAX), ERR_NOMEM, ERR_IO:
+	 * it will not come. *ret_query is not 0. */
 	enum err (*ask)(void *self, struct slice name, enum dns_type type, dns_answer_fn *done, void *ctx,
 			uint64_t *ret_query, struct diag *d);
 	void (*cancel)(void *self, uint64_t query); /* done will not come */

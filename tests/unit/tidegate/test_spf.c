@@ -23,6 +23,8 @@ static const char *program; /* from meson */
 
 static const struct dns_server_record rows[] = {
 	{"example.com", DNS_TXT, 0, 60, DNS_SERVER_DATA("\53v=spf1 a:h.example.com include:inc.net -all")},
+	{"odd.net", DNS_TXT, 0, 60, DNS_SERVER_DATA("\47v=spf1 exists:a:b+%{l}.example.com -all")},
+	{"a:b+x=y.example.com", DNS_A, 0, 60, DNS_SERVER_DATA("\177\0\0\2")},
 	{"h.example.com", DNS_A, 0, 60, DNS_SERVER_DATA("\300\0\2\1")},
 	{"inc.net", DNS_TXT, 0, 60, DNS_SERVER_DATA("\34v=spf1 ip4:192.0.2.0/29 -all")},
 };
@@ -151,6 +153,9 @@ static void test_check(void **state)
 	assert_has(&b->out, "  sender       jo@example.org\n  HELO         x.net\n");
 	assert_has(&b->out, "voids        1 of 2");
 	assert_has(&b->out, "  match    -all\n");
+	/* octets that are no letters go through the resolver as they are */
+	assert_int_equal(RUN(b, "spf", "check", "192.0.2.1", "odd.net", "--sender", "x=y@odd.net"), 0);
+	assert_has(&b->out, "  matched      exists:a:b+%{l}.example.com\n");
 	assert_int_equal(RUN(b, "spf", "check", "192.0.2.1", "nowhere.net"), 0);
 	assert_has(&b->out, "none: ");
 }
