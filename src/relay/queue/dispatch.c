@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define MEMORY_WAIT_MS 1000
+
 /* A segment that an smtpc holds a descriptor of. */
 struct loan {
 	struct map_node node;
@@ -275,13 +277,15 @@ static enum err send_prepared(struct job *j, struct carrier *c, struct job_text 
 {
 	struct queue *q = j->queue;
 	struct slice envelope = slice_sub(buf_slice(&j->content), 0, j->envelope_len);
-	if (record_message_decode(envelope, &t->arena, &t->rec) != ERR_OK ||
-	    collect_recipients(j, t) != ERR_OK)
-		return diag_set(d, ERR_CORRUPT, "the stored envelope cannot be read");
+	enum err e = record_message_decode(envelope, &t->arena, &t->rec);
+	if (!e)
+		e = collect_recipients(j, t);
+	if (e)
+		return diag_set(d, e, "the stored envelope cannot be read");
 	if (t->count == 0)
 		return ERR_CANCELLED;
 	j->smtpc = c->slot;
-	enum err e = lend(c, j, d);
+	e = lend(c, j, d);
 	if (e)
 		return e;
 	encode_job(j, t, &q->scratch);
@@ -290,6 +294,12 @@ static enum err send_prepared(struct job *j, struct carrier *c, struct job_text 
 	carrier_send(c, WIRE_JOB, &q->scratch, -1);
 	buf_done(&j->content);
 	return ERR_OK;
+}
+
+/* Want of memory is no attempt. */
+static bool short_of_memory(enum err e)
+{
+	return e == ERR_NOMEM || e == ERR_LIMIT;
 }
 
 static void send_job(struct job *j)
@@ -303,7 +313,7 @@ static void send_job(struct job *j)
 	}
 	struct job_text *t = NEW(struct job_text);
 	if (!t) {
-		job_withdraw(j, 1000);
+		job_withdraw(j, MEMORY_WAIT_MS);
 		return;
 	}
 	arena_init(&t->arena, QUEUE_ENVELOPE_ARENA);
@@ -312,6 +322,8 @@ static void send_job(struct job *j)
 	mem_free(t);
 	if (e == ERR_CANCELLED) {
 		job_withdraw(j, 0); /* every recipient was rerouted */
+	} else if (short_of_memory(e)) {
+		job_withdraw(j, MEMORY_WAIT_MS);
 	} else if (e) {
 		struct record_result r = {
 			.state = RECORD_DEFERRED, .enhanced = {4, 3, 0}, .text = slice_str(d.text)};
@@ -361,6 +373,10 @@ static void on_content(void *ctx, enum err e, struct slice envelope, struct slic
 		go_on(j);
 		return;
 	}
+	if (short_of_memory(e)) {
+		job_withdraw(j, MEMORY_WAIT_MS);
+		return;
+	}
 	struct record_result r = {.state = RECORD_DEFERRED,
 				  .enhanced = {4, 3, 0},
 				  .text = SLICE_LIT("the message cannot be read from the spool")};
@@ -382,7 +398,7 @@ static void prepare(struct queue *q, const struct sched_job *sj)
 		if (j)
 			j->recipients[i] = r;
 		else
-			recipient_schedule(q, r, loop_now(q->env.loop) + 1000);
+			recipient_schedule(q, r, loop_now(q->env.loop) + MEMORY_WAIT_MS);
 	}
 	if (!j) {
 		sched_site_withdrawn(q->sched, sj->site);

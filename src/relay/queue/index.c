@@ -34,14 +34,33 @@ void recipient_schedule(struct queue *q, struct recipient *r, uint64_t due)
 	}
 	recipient_move(r, PLACE_SCHEDULED);
 	if (sched_add(q->sched, &r->entry, r->target->site, m->account, due, loop_now(q->env.loop)) != ERR_OK)
-		/* It stays in the spool and in the index; a restart schedules it. Say so rather than lose it silently. */
-		queue_log_spool(q, "queue.not_scheduled", m->id, NULL);
+		queue_log_spool(q, "queue.not_scheduled", m->id, NULL); /* index_expire tries again */
 	task_defer(&q->pump);
+}
+
+/* What the scheduler had no memory for. */
+static void schedule_again(struct queue *q, struct recipient *r)
+{
+	uint64_t now = loop_now(q->env.loop);
+	if (sched_add(q->sched, &r->entry, r->target->site, recipient_message(r)->account, now, now) ==
+	    ERR_OK)
+		task_defer(&q->pump);
 }
 
 /* ---- adding ---- */
 
-static struct message *message_new(struct queue *q, const struct record_message *rec)
+static void message_free(struct queue *q, struct message *m)
+{
+	for (uint32_t i = 0; i < m->count; i++) {
+		sched_remove(q->sched, &m->recipients[i].entry);
+		if (m->recipients[i].target)
+			target_unref(m->recipients[i].target);
+	}
+	sched_account_unref(q->sched, m->account);
+	mem_free(m);
+}
+
+struct message *message_new(struct queue *q, const struct record_message *rec)
 {
 	struct message *m = mem_alloc(sizeof(*m) + rec->recipient_count * sizeof(m->recipients[0]));
 	if (!m)
@@ -58,31 +77,39 @@ static struct message *message_new(struct queue *q, const struct record_message 
 	for (uint32_t i = 0; i < m->count; i++) {
 		m->recipients[i].ordinal = i;
 		m->recipients[i].target = target_for(q, rec->recipients[i].address);
-		if (!m->recipients[i].target)
-			goto fail;
+		if (!m->recipients[i].target) {
+			message_free(q, m);
+			return NULL;
+		}
 	}
-	if (map_insert(&q->messages, &m->node, hash_u64(m->id)) == ERR_OK)
-		return m;
-fail:
-	for (uint32_t i = 0; i < m->count && m->recipients[i].target; i++)
-		target_unref(m->recipients[i].target);
-	sched_account_unref(q->sched, m->account);
-	mem_free(m);
-	return NULL;
+	return m;
 }
 
-void queue_message_committed(struct queue *q, uint64_t id, struct slice envelope)
+void message_discard(struct queue *q, struct message *m)
 {
-	CLEANUP(arena_done) struct arena a;
-	struct record_message rec;
-	arena_init(&a, QUEUE_ENVELOPE_ARENA);
-	struct message *m = NULL;
-	if (record_message_decode(envelope, &a, &rec) == ERR_OK)
-		m = message_new(q, &rec);
-	if (!m) {
-		queue_log_spool(q, "queue.not_indexed", id, NULL); /* safe on disk; a restart finds it */
-		return;
-	}
+	if (m)
+		message_free(q, m);
+}
+
+/* The first insertion makes the table; later ones cannot fail, they only share buckets (core/map.h). */
+enum err index_init(struct queue *q)
+{
+	struct map_node first;
+	enum err e = map_insert(&q->messages, &first, 0);
+	if (!e)
+		map_remove(&q->messages, &first);
+	return e;
+}
+
+static void index_insert(struct queue *q, struct message *m)
+{
+	enum err e = map_insert(&q->messages, &m->node, hash_u64(m->id));
+	ASSERT(e == ERR_OK);
+}
+
+void queue_message_committed(struct queue *q, struct message *m)
+{
+	index_insert(q, m);
 	for (uint32_t i = 0; i < m->count; i++)
 		recipient_schedule(q, &m->recipients[i], loop_now(q->env.loop));
 }
@@ -128,6 +155,7 @@ enum err index_add_live(struct queue *q, const struct spool_live *live)
 	struct message *m = message_new(q, &rec);
 	if (!m)
 		return ERR_NOMEM;
+	index_insert(q, m);
 	m->held = live->held;
 	for (uint32_t i = 0; i < m->count; i++)
 		restore(q, m, &m->recipients[i], live);
@@ -156,6 +184,19 @@ static bool given_up(const struct recipient *r)
 	return r->attempts > 0 || sched_entry_site(&r->entry)->state != SITE_UP;
 }
 
+static void expire_message(struct queue *q, struct message *m, bool old)
+{
+	for (uint32_t i = 0; i < m->count; i++) {
+		struct recipient *r = &m->recipients[i];
+		if (r->place != PLACE_SCHEDULED)
+			continue;
+		if (sched_entry_idle(&r->entry))
+			schedule_again(q, r);
+		else if (old && sched_entry_ready(&r->entry) && given_up(r))
+			expire_recipient(q, r);
+	}
+}
+
 void index_expire(void *ctx)
 {
 	struct queue *q = ctx;
@@ -164,13 +205,7 @@ void index_expire(void *ctx)
 	MAP_EACH_SAFE (&q->messages, n, tmp) {
 		struct message *m = CONTAINER_OF(n, struct message, node);
 		uint64_t limit = m->null_sender ? rc->expire_null : rc->expire;
-		if (now - m->time_ms <= (int64_t)limit)
-			continue;
-		for (uint32_t i = 0; i < m->count; i++) {
-			struct recipient *r = &m->recipients[i];
-			if (r->place == PLACE_SCHEDULED && sched_entry_ready(&r->entry) && given_up(r))
-				expire_recipient(q, r);
-		}
+		expire_message(q, m, now - m->time_ms > (int64_t)limit);
 	}
 	timer_set(&q->expire, QUEUE_EXPIRE_MS);
 }
@@ -179,14 +214,8 @@ void index_expire(void *ctx)
 
 void index_remove(struct queue *q, struct message *m)
 {
-	for (uint32_t i = 0; i < m->count; i++) {
-		sched_remove(q->sched, &m->recipients[i].entry);
-		if (m->recipients[i].target)
-			target_unref(m->recipients[i].target);
-	}
 	map_remove(&q->messages, &m->node);
-	sched_account_unref(q->sched, m->account);
-	mem_free(m);
+	message_free(q, m);
 }
 
 void index_free(struct queue *q)

@@ -16,6 +16,7 @@ struct submission {
 	struct intake *intake; /* borrowed; NULL when UNANSWERED */
 	enum submission_state state;
 	struct spool_write *write; /* owned until the batch takes it */
+	struct message *message;   /* owned until it is committed */
 	struct buf envelope, edits;
 	uint32_t owed; /* content octets taken and not yet credited */
 	bool waiting;  /* for the spool to drain */
@@ -85,6 +86,7 @@ static void submission_free(struct submission *s)
 		spool_write_abort(s->write);
 	if (s->intake)
 		map_remove(&s->intake->submissions, &s->node);
+	message_discard(s->queue, s->message);
 	s->queue->submissions--;
 	buf_done(&s->envelope);
 	buf_done(&s->edits);
@@ -264,7 +266,8 @@ static void on_committed(void *ctx, enum spool_outcome outcome, const struct dia
 		answer(s, 250, 2, 0, 0, slice_str(text));
 		q->count.accepted++;
 		q->count.unanswered += s->intake == NULL;
-		queue_message_committed(q, s->id, buf_slice(&s->envelope));
+		queue_message_committed(q, s->message);
+		s->message = NULL;
 	} else {
 		/* UNKNOWN too: the client tries again; a duplicate is better than a loss. */
 		q->count.refused++;
@@ -278,14 +281,26 @@ static void on_committed(void *ctx, enum spool_outcome outcome, const struct dia
 	submission_free(s);
 }
 
+static enum err read_envelope(struct submission *s, struct arena *a, struct record_message *ret,
+			      struct diag *d)
+{
+	enum err e = record_message_decode(buf_slice(&s->envelope), a, ret);
+	if (e && e != ERR_CORRUPT)
+		return diag_set(d, e, "no memory for the envelope");
+	if (e || ret->id != s->id || ret->recipient_count == 0 || ret->recipient_count > QUEUE_RECIPIENTS_MAX)
+		return diag_set(d, ERR_CORRUPT, "The envelope could not be read");
+	s->message = message_new(s->queue, ret);
+	return s->message ? ERR_OK : diag_set(d, ERR_NOMEM, "no memory for a message");
+}
+
 static enum err commit(struct submission *s, struct diag *d)
 {
 	CLEANUP(arena_done) struct arena a;
 	struct record_message m;
 	arena_init(&a, QUEUE_ENVELOPE_ARENA);
-	enum err e = record_message_decode(buf_slice(&s->envelope), &a, &m);
-	if (e || m.id != s->id || m.recipient_count == 0 || m.recipient_count > QUEUE_RECIPIENTS_MAX)
-		return diag_set(d, ERR_CORRUPT, "The envelope could not be read");
+	enum err e = read_envelope(s, &a, &m, d);
+	if (e)
+		return e;
 	e = begin_write(s, d); /* a message without any content */
 	if (!e)
 		e = spool_write_finish(s->write, m.recipient_count, buf_slice(&s->envelope),

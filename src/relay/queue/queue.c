@@ -311,7 +311,11 @@ static enum err queue_start(const struct role_env *env, void **ret_self, struct 
 	task_init(&q->record, env->loop, outcome_commit, q);
 	timer_init(&q->wake, env->loop, dispatch_pump, q);
 	timer_init(&q->expire, env->loop, index_expire, q);
-	enum err e = make_sched(q, d);
+	enum err e = index_init(q);
+	if (e)
+		diag_set(d, e, "no memory to start");
+	if (!e)
+		e = make_sched(q, d);
 	if (!e)
 		e = control_new(q, d);
 	if (!e)

@@ -158,10 +158,15 @@ void queue_check_drained(struct queue *q);
 
 /* index.c */
 struct message *index_find(struct queue *q, uint64_t id);
-/* A message became durable: indexes and schedules it. */
-void queue_message_committed(struct queue *q, uint64_t id, struct slice envelope);
+MUST_CHECK enum err index_init(struct queue *q);
+/* What memory a message needs is taken before it is committed: nothing can fail after its 250. */
+struct message *message_new(struct queue *q,
+			    const struct record_message *rec); /* not in the index; or NULL */
+void message_discard(struct queue *q, struct message *m);      /* never committed; or NULL */
+/* It became durable: indexes and schedules it, and owns it. */
+void queue_message_committed(struct queue *q, struct message *m);
 MUST_CHECK enum err index_add_live(struct queue *q, const struct spool_live *live);
-/* Timer: fails what is over its age and waits for a site that is down. */
+/* Timer: fails what is over its age and waits for a site that is down; schedules what had no memory for it. */
 void index_expire(void *ctx);
 void index_remove(struct queue *q, struct message *m);
 void recipient_move(struct recipient *r, enum place to);
