@@ -1,6 +1,7 @@
 #include "ctl/client.h"
 
 #include "core/mem.h"
+#include "ctl/descriptor.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -160,6 +161,11 @@ enum err ctl_client_next(struct ctl_client *c, struct ctl_frame *ret, struct dia
 		return diag_set(d, ERR_CORRUPT, "control protocol: a request where an answer was expected");
 	*ret = frame;
 	return ERR_OK;
+}
+
+enum err ctl_client_file(struct ctl_client *c, int fd, struct diag *d)
+{
+	return ctl_descriptor_send(c->fd, fd, d);
 }
 
 void ctl_client_close(struct ctl_client *c)

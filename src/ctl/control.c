@@ -167,6 +167,11 @@ enum err ctl_encode_end(struct buf *out, enum err status, struct slice message, 
 	return end_frame(out, start, CTL_FRAME_MAX, f);
 }
 
+enum err ctl_encode_file(struct buf *out)
+{
+	return end_frame(out, begin_frame(out, CTL_FILE), CTL_FRAME_MAX, NULL);
+}
+
 /* --- decoding --------------------------------------------------------------------------------------------- */
 
 /* A list's data, bounds-checked on the way. */
@@ -310,6 +315,8 @@ static enum err decode_body(struct slice body, struct ctl_frame *ret, struct dia
 		return decode_row(&c, ret, d);
 	case CTL_END:
 		return decode_end(&c, ret, d);
+	case CTL_FILE:
+		return cursor_finish(&c) < 0 ? corrupt(d, "a frame of the wrong length") : ERR_OK;
 	default:
 		return corrupt(d, "a frame of an unknown type");
 	}

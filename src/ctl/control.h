@@ -8,6 +8,7 @@
  *     REQUEST:  u16 verb,   fields
  *     ROW:      u16 table,  fields
  *     END:      i32 status (enum err), u32 length + text, fields
+ *     FILE:     nothing more: the server asks for the descriptor of a file that the client has opened
  *
  *     fields:   u16 count, then each: u8 length + key, u8 kind, value by kind
  *
@@ -16,7 +17,8 @@
  *
  * Invariants:
  *  1. A connection carries exactly one request; nothing follows it. So a process that has read a request may
- *     hand the descriptor and the request's octets to the process that owns the answer (ctl/server.h).
+ *     hand the descriptor and the request's octets to the process that owns the answer (ctl/server.h). One octet
+ *     follows a FILE frame, with the file's descriptor: a daemon never opens a path that it was told.
  *  2. An answer ends with exactly one END. Its absence means that the answer is not complete.
  *  3. Decoding checks everything (limits.h, kinds, UTF-8 of keys, no trailing octets) before it gives a frame
  *     out; reading the fields of a decoded frame cannot fail.
@@ -32,7 +34,7 @@
 
 #define CTL_VERSION 1
 
-enum ctl_type { CTL_REQUEST = 1, CTL_ROW = 2, CTL_END = 3 };
+enum ctl_type { CTL_REQUEST = 1, CTL_ROW = 2, CTL_END = 3, CTL_FILE = 4 };
 
 /* One field of a decoded frame; borrowed from the frame's octets. */
 struct ctl_field {
@@ -95,6 +97,8 @@ MUST_CHECK enum err ctl_encode_request(struct buf *out, enum ctl_verb verb, cons
 MUST_CHECK enum err ctl_encode_row(struct buf *out, enum ctl_table table, const struct ctl_fields *f);
 MUST_CHECK enum err ctl_encode_end(struct buf *out, enum err status, struct slice message,
 				   const struct ctl_fields *f);
+
+MUST_CHECK enum err ctl_encode_file(struct buf *out);
 
 /* --- reading ----------------------------------------------------------------------------------------------
  */

@@ -1,21 +1,24 @@
 #include "ctl/server.h"
 
 #include "core/mem.h"
+#include "ctl/descriptor.h"
 
 #define REFUSALS 16u /* connections beyond CTL_CONNECTIONS that are still told "busy" */
 
 enum state {
 	CONN_WAITING, /* for the request */
 	CONN_ASKED,   /* request read; the answer is up to the owner */
+	CONN_FILE, /* waiting for a descriptor; no stream meanwhile, which would read the octet without it */
 	CONN_CLOSING, /* END queued, or the stream aborted */
 };
 
 struct ctl_conn {
 	struct list_node node;
 	struct ctl_server *srv; /* borrowed */
-	struct stream *stream;  /* owned */
+	struct stream *stream;  /* owned; NULL in CONN_FILE */
+	int fd;                 /* owned and watched; -1 but in CONN_FILE */
 	enum state state;
-	struct timer timer;  /* WAITING: for the request; ASKED: while the peer does not read */
+	struct timer timer;  /* WAITING, FILE: for the client; ASKED: while the peer does not read */
 	struct task deliver; /* calls on_request */
 	struct buf raw;      /* the request frame */
 	bool told;           /* on_request was called: on_close is owed */
@@ -36,12 +39,21 @@ static struct ctl_conn *conn_of(struct list_node *n)
 	return CONTAINER_OF(n, struct ctl_conn, node);
 }
 
+static void stop_watching(struct ctl_conn *c)
+{
+	enum err e = c->fd >= 0 ? loop_watch_readable(c->srv->loop, c->fd, NULL, NULL) : ERR_OK;
+
+	ASSERT(e == ERR_OK); /* taking away asks for nothing that could fail */
+}
+
 static void conn_free(struct ctl_conn *c)
 {
 	list_remove(&c->srv->conns, &c->node);
 	timer_cancel(&c->timer);
 	task_cancel(&c->deliver);
 	stream_free(c->stream);
+	stop_watching(c);
+	base_close(&c->fd);
 	buf_done(&c->raw);
 	mem_free(c);
 }
@@ -101,14 +113,17 @@ static void on_drain(void *ctx)
 		c->srv->ev.on_more(c->srv->ctx, c);
 }
 
-static void on_close(void *ctx, const struct diag *why)
+static void lost(struct ctl_conn *c)
 {
-	struct ctl_conn *c = ctx;
-
 	c->state = CONN_CLOSING;
 	if (c->told && c->srv->ev.on_close)
 		c->srv->ev.on_close(c->srv->ctx, c);
 	conn_free(c);
+}
+
+static void on_close(void *ctx, const struct diag *why)
+{
+	lost(ctx);
 }
 
 static const struct stream_events stream_events = {
@@ -118,7 +133,9 @@ static void on_timer(void *ctx)
 {
 	struct ctl_conn *c = ctx;
 
-	if (c->state == CONN_WAITING) {
+	if (c->state == CONN_FILE) {
+		lost(c);
+	} else if (c->state == CONN_WAITING) {
 		bad_request(c, ERR_TIMEOUT, "no request came");
 	} else {
 		c->state = CONN_CLOSING;
@@ -184,6 +201,7 @@ static struct ctl_conn *conn_new(struct ctl_server *srv, struct stream *s)
 		return NULL;
 	}
 	c->srv = srv;
+	c->fd = -1;
 	c->stream = s;
 	timer_init(&c->timer, srv->loop, on_timer, c);
 	task_init(&c->deliver, srv->loop, on_deliver, c);
@@ -251,6 +269,77 @@ int ctl_conn_release(struct ctl_conn *c)
 	return fd;
 }
 
+/* Sends what is in the scratch frame. */
+static enum err send_frame(struct ctl_conn *c, enum err encoded)
+{
+	enum err e = encoded;
+
+	if (e == ERR_OK)
+		e = stream_write(c->stream, buf_slice(&c->srv->frame));
+	buf_clear(&c->srv->frame);
+	return e;
+}
+
+/* The descriptor is here, or the peer broke off: either way there is a stream again, or the connection has ended. */
+static void on_octet(void *ctx)
+{
+	struct ctl_conn *c = ctx;
+	int file = -1, fd = c->fd;
+	enum err e = ctl_descriptor_receive(fd, &file, NULL);
+
+	if (e == ERR_AGAIN)
+		return;
+	stop_watching(c);
+	timer_cancel(&c->timer);
+	c->fd = -1;
+	if (e < 0)
+		base_close(&fd);
+	else
+		e = stream_from_fd(c->srv->loop, fd, &stream_events, c, &c->stream, NULL);
+	if (e < 0) {
+		base_close(&file);
+		lost(c);
+		return;
+	}
+	stream_set_limits(c->stream, (struct stream_limits){.write_max = CTL_UNSENT_MAX});
+	c->state = CONN_ASKED;
+	c->srv->ev.on_file(c->srv->ctx, c, file);
+}
+
+static enum err wait_for_file(struct ctl_conn *c)
+{
+	int fd = stream_release(c->stream);
+
+	if (fd < 0)
+		return ERR_CLOSED;
+	c->stream = NULL;
+	c->state = CONN_FILE;
+	timer_set(&c->timer, CTL_REQUEST_MS);
+	if (loop_watch_readable(c->srv->loop, fd, on_octet, c) == ERR_OK)
+		c->fd = fd;
+	else
+		base_close(&fd);
+	return c->fd >= 0 ? ERR_OK : ERR_NOMEM;
+}
+
+void ctl_conn_ask_file(struct ctl_conn *c)
+{
+	ASSERT(c->srv->ev.on_file);
+	if (c->state != CONN_ASKED)
+		return; /* on_close comes */
+	enum err e = send_frame(c, ctl_encode_file(&c->srv->frame));
+	if (e == ERR_OK)
+		stream_flush(c->stream);
+	if (e == ERR_OK)
+		e = wait_for_file(c);
+	if (e == ERR_OK)
+		return;
+	if (c->stream)
+		stream_abort(c->stream);
+	else
+		timer_set(&c->timer, 0);
+}
+
 /* A row has columns of its table only, of their kinds. */
 static void assert_columns(enum ctl_table table, const struct ctl_fields *f)
 {
@@ -264,17 +353,6 @@ static void assert_columns(enum ctl_table table, const struct ctl_fields *f)
 		ASSERT(column != NULL);
 		ASSERT(field.kind == CTL_NULL || field.kind == column->kind);
 	}
-}
-
-/* Sends what is in the scratch frame. */
-static enum err send_frame(struct ctl_conn *c, enum err encoded)
-{
-	enum err e = encoded;
-
-	if (e == ERR_OK)
-		e = stream_write(c->stream, buf_slice(&c->srv->frame));
-	buf_clear(&c->srv->frame);
-	return e;
 }
 
 enum err ctl_conn_row(struct ctl_conn *c, enum ctl_table table, const struct ctl_fields *f)

@@ -8,6 +8,8 @@
  *     copy raw; fd = ctl_conn_release(c); ipc_send(child, TYPE, copy, &fd, 1); base_close(&fd);
  * and the child calls ctl_server_adopt(srv, fd, raw), whose on_request then finds the same request.
  *
+ * A verb that is about a file: in on_request, or later, ctl_conn_ask_file; on_file brings the descriptor.
+ *
  * Invariants:
  *  1. on_request comes once for each connection, never inside ctl_server_accept or ctl_server_adopt.
  *  2. After on_request a connection ends by ctl_conn_release, or by on_close, which comes exactly once: after
@@ -31,6 +33,8 @@ struct ctl_events {
 	void (*on_more)(void *ctx, struct ctl_conn *c);
 	/* Gone, answered or not. Forget c. May be NULL if nobody keeps c. */
 	void (*on_close)(void *ctx, struct ctl_conn *c);
+	/* The file that ctl_conn_ask_file asked for; owns fd from here. May be NULL if no verb has one. */
+	void (*on_file)(void *ctx, struct ctl_conn *c, int fd);
 };
 
 MUST_CHECK enum err ctl_server_new(struct loop *l, const struct ctl_events *ev, void *ctx,
@@ -47,6 +51,8 @@ MUST_CHECK enum err ctl_server_adopt(struct ctl_server *srv, int fd, struct slic
  * closes it. -1: the peer is gone or sent more than a request; the connection ends without on_close. */
 int ctl_conn_release(struct ctl_conn *c);
 
+/* Asks the client for its file, once and before any row. on_file comes; or on_close, if the client has none to give. */
+void ctl_conn_ask_file(struct ctl_conn *c);
 /* Queues one row. ERR_OK; ERR_AGAIN: taken, but wait for on_more before the next; ERR_LIMIT: a row too large, or no
  * waiting for on_more: not taken; ERR_CLOSED: the peer is gone, on_close comes; ERR_NOMEM. */
 enum err ctl_conn_row(struct ctl_conn *c, enum ctl_table table, const struct ctl_fields *f);

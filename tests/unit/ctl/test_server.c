@@ -1,6 +1,7 @@
 #include "ctl/server.h"
 
 #include "ctl/client.h"
+#include "ctl/descriptor.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -23,6 +24,8 @@ struct fixture {
 	unsigned requests, mores, closes;
 	bool hand_over;
 	int handed; /* -1 or the descriptor taken out */
+	int file;   /* -1 or what on_file brought */
+	unsigned files;
 	struct buf raw;
 };
 
@@ -54,13 +57,22 @@ static void on_close(void *ctx, struct ctl_conn *c)
 	f->conn = NULL;
 }
 
-static const struct ctl_events events = {on_request, on_more, on_close};
+static void on_file(void *ctx, struct ctl_conn *c, int fd)
+{
+	struct fixture *f = ctx;
+
+	assert_ptr_equal(c, f->conn);
+	f->files++;
+	f->file = fd;
+}
+
+static const struct ctl_events events = {on_request, on_more, on_close, on_file};
 
 static int set_up(void **state)
 {
 	static struct fixture f;
 
-	f = (struct fixture){.handed = -1};
+	f = (struct fixture){.handed = -1, .file = -1};
 	buf_init(&f.raw, CTL_REQUEST_MAX);
 	if (loop_epoll_new(&f.loop, NULL) < 0 || ctl_server_new(f.loop, &events, &f, &f.srv, NULL) < 0 ||
 	    ctl_server_new(f.loop, &events, &f, &f.owner, NULL) < 0)
@@ -346,6 +358,99 @@ static void test_slow_reader(void **state)
 	buf_done(&all);
 }
 
+/* ---- files ---- */
+
+static void read_question(struct fixture *f, int fd)
+{
+	struct ctl_frame frame;
+	char octets[64];
+	size_t used;
+	ssize_t n = -1;
+
+	for (int i = 0; i < TURNS && n < 0; i++) {
+		loop_turn(f->loop, 10);
+		n = read(fd, octets, sizeof(octets));
+	}
+	assert_true(n > 0);
+	assert_int_equal(ctl_decode(slice_of(octets, (size_t)n), CTL_FRAME_MAX, &frame, &used, NULL), ERR_OK);
+	assert_int_equal(frame.type, CTL_FILE);
+	assert_int_equal(used, n);
+}
+
+/* Asked for by the owner, after the connection was handed over: that is how it is used. */
+static void test_file(void **state)
+{
+	struct fixture *f = *state;
+	int fd = dial(f), pipe_fds[2];
+	struct ctl_frame end;
+	struct buf all;
+	char c;
+
+	buf_init(&all, 4096);
+	f->hand_over = true;
+	ask(fd, CTL_QUEUE_STATS);
+	turn_until(f, &f->requests, 1);
+	assert_int_equal(ctl_server_adopt(f->owner, f->handed, buf_slice(&f->raw), NULL), ERR_OK);
+	turn_until(f, &f->requests, 2);
+	ctl_conn_ask_file(f->conn);
+	read_question(f, fd);
+	assert_int_equal(pipe(pipe_fds), 0);
+	assert_int_equal(ctl_descriptor_send(fd, pipe_fds[1], NULL), ERR_OK);
+	close(pipe_fds[1]);
+	turn_until(f, &f->files, 1);
+	put(f->file, SLICE_LIT("x"));
+	assert_int_equal(read(pipe_fds[0], &c, 1), 1); /* it is that file */
+	close(f->file);
+	close(pipe_fds[0]);
+	add_row(f, 1, ERR_OK);
+	ctl_conn_end(f->conn, ERR_OK, SLICE_EMPTY);
+	assert_int_equal(read_answer(f, fd, &all, &end), 1);
+	close(fd);
+	turn_until(f, &f->closes, 1);
+	buf_done(&all);
+}
+
+/* Octets without a descriptor, or nothing at all but the end. */
+static void test_file_not_given(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned round = 1; round <= 2; round++) {
+		int fd = dial(f);
+		ask(fd, CTL_QUEUE_STATS);
+		turn_until(f, &f->requests, round);
+		ctl_conn_ask_file(f->conn);
+		read_question(f, fd);
+		if (round == 1)
+			put(fd, SLICE_LIT("x"));
+		else
+			close(fd);
+		turn_until(f, &f->closes, round);
+		assert_int_equal(f->files, 0);
+		assert_int_equal(ctl_server_connections(f->srv), 0);
+		if (round == 1)
+			close(fd);
+	}
+}
+
+/* The server goes away while it waits. */
+static void test_file_never(void **state)
+{
+	struct fixture *f = *state;
+	int fd = dial(f);
+
+	ask(fd, CTL_QUEUE_STATS);
+	turn_until(f, &f->requests, 1);
+	ctl_conn_ask_file(f->conn);
+	read_question(f, fd);
+	ctl_server_free(f->srv);
+	f->srv = NULL;
+	char c;
+	assert_int_equal(read(fd, &c, 1), 0);
+	assert_int_equal(f->closes, 0);
+	close(fd);
+}
+
 static void test_busy(void **state)
 {
 	struct fixture *f = *state;
@@ -369,9 +474,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(test_answer),        TEST(test_slow_request),  TEST(test_bad_requests),
-		TEST(test_talkative),     TEST(test_client_leaves), TEST(test_hand_over),
-		TEST(test_bad_hand_over), TEST(test_slow_reader),   TEST(test_busy),
+		TEST(test_answer),        TEST(test_slow_request),   TEST(test_bad_requests),
+		TEST(test_talkative),     TEST(test_client_leaves),  TEST(test_hand_over),
+		TEST(test_bad_hand_over), TEST(test_slow_reader),    TEST(test_busy),
+		TEST(test_file),          TEST(test_file_not_given), TEST(test_file_never),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
