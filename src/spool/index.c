@@ -54,13 +54,13 @@ void spool_index_entry_free(struct spool_entry *e)
 
 void spool_index_add(struct spool_index *ix, struct spool_entry *e)
 {
-	enum err err = map_insert(&ix->entries, &e->node, hash_u64(e->id));
+	enum err err = map_insert(&ix->entries, &e->node, hash_serial(e->id));
 	ASSERT(err == ERR_OK);
 }
 
 struct spool_entry *spool_index_find(const struct spool_index *ix, uint64_t id)
 {
-	return entry_of(map_find(&ix->entries, hash_u64(id), &id));
+	return entry_of(map_find(&ix->entries, hash_serial(id), &id));
 }
 
 void spool_index_remove(struct spool_index *ix, struct spool_entry *e)

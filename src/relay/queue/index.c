@@ -5,7 +5,7 @@
 
 struct message *index_find(struct queue *q, uint64_t id)
 {
-	struct map_node *n = map_find(&q->messages, hash_u64(id), &id);
+	struct map_node *n = map_find(&q->messages, hash_serial(id), &id);
 	return n ? CONTAINER_OF(n, struct message, node) : NULL;
 }
 
@@ -103,7 +103,7 @@ enum err index_init(struct queue *q)
 
 static void index_insert(struct queue *q, struct message *m)
 {
-	enum err e = map_insert(&q->messages, &m->node, hash_u64(m->id));
+	enum err e = map_insert(&q->messages, &m->node, hash_serial(m->id));
 	ASSERT(e == ERR_OK);
 }
 

@@ -94,9 +94,21 @@ static void test_crc_chains_at_any_place(void **state)
 	}
 }
 
+/* Numbers of one generation keep their order and distance; generations start at different places of any table. */
+static void test_serial(void **state)
+{
+	for (uint64_t generation = 1; generation < 1000; generation++) {
+		uint64_t first = generation << 32;
+		assert_true(hash_serial(first + 77) == hash_serial(first) + 77);
+		for (uint64_t other = 1; other < generation; other++)
+			assert_int_not_equal(hash_serial(first) & 0xfffff, hash_serial(other << 32) & 0xfffff);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_serial),
 		cmocka_unit_test(test_zero_key),
 		cmocka_unit_test(test_counting_key),
 		cmocka_unit_test(test_case_folded),
