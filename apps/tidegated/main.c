@@ -14,6 +14,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #ifndef TIDEGATE_VERSION
 #define TIDEGATE_VERSION "unknown"
@@ -96,9 +97,20 @@ static int complain(const struct diag *d)
 	return 1;
 }
 
+/* The usual soft limit is for programs that use select(); a connection each is ours. */
+static void raise_descriptors(void)
+{
+	struct rlimit r;
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+		return;
+	r.rlim_cur = r.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &r); /* children inherit it; too few show as smtpd.exhausted */
+}
+
 static int run_parent(const struct arguments *a, struct conf *conf)
 {
 	struct diag d = {0};
+	raise_descriptors();
 	int launcher = a->foreground ? -1 : daemon_start();
 	if (!a->foreground && launcher < 0) {
 		diag_set_errno(&d, errno, "going into the background");
