@@ -116,10 +116,10 @@ static void judge_follow(struct spf_tree *t, const struct spf_node *n, const str
 static void judge_all(struct spf_tree *t, const struct spf_node *n)
 {
 	const struct spf_record *r = &n->record;
-	const struct spf_term *end = r->terms + r->count;
 
 	if (!r->all)
 		return;
+	const struct spf_term *end = r->terms + r->count;
 	if (r->all->qualifier == SPF_PASS)
 		add(t, false, n, r->all, "everybody is authorised");
 	if (r->all->qualifier == SPF_NEUTRAL)
