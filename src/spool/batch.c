@@ -103,25 +103,34 @@ enum err spool_batch_hold(struct spool_batch *b, uint64_t id, bool held)
 	return add_record(b, FORMAT_HOLD, id, slice_of(held ? "\1" : "\0", 1));
 }
 
-/* A batch in flight changes what a copy of the message made meanwhile must say (compaction). */
-static void touch_entries(struct spool_batch *b)
+/* Counts for each message the batches that are under way and concern it: meanwhile it is not copied (move.c). */
+static void touch(struct spool_batch *b, bool on)
 {
 	struct slice rest = buf_slice(&b->records), payload;
 	struct format_record r;
+	b->touching = on;
 	while (format_next(&rest, &r, &payload)) {
 		struct spool_entry *e = spool_index_find(&b->spool->index, r.id);
+		ASSERT(!e || on || e->touched > 0);
 		if (e)
-			e->touched++;
+			e->touched += on ? 1 : -1;
 	}
+}
+
+void batch_untouch(struct spool_batch *b)
+{
+	if (b->touching)
+		touch(b, false);
 }
 
 void spool_batch_commit(struct spool_batch *b, spool_done_fn *done, void *ctx)
 {
 	b->done = done;
 	b->ctx = ctx;
-	b->time_ms = loop_wall(b->spool->loop);
-	if (!b->moves)
-		touch_entries(b);
+	if (!b->moves) {
+		b->time_ms = loop_wall(b->spool->loop);
+		touch(b, true);
+	}
 	b->spool->backend->commit(b);
 }
 
@@ -131,6 +140,7 @@ void batch_end(struct spool_batch *b, enum spool_outcome outcome, const struct d
 {
 	spool_done_fn *done = b->done;
 	void *ctx = b->ctx;
+	batch_untouch(b);
 	batch_free(b);
 	done(ctx, outcome, why);
 }
@@ -139,6 +149,7 @@ void batch_fail_later(struct spool_batch *b, enum err code, const char *why)
 {
 	b->failed = code;
 	b->why = why;
+	batch_untouch(b);
 	list_push_back(&b->spool->ended, &b->node);
 	task_defer(&b->spool->answer);
 }
@@ -178,7 +189,7 @@ static void set_place(struct spool_write *w, struct spool_entry *e, struct segme
 {
 	e->home = home;
 	e->offset8 = (uint32_t)(w->offset / 8);
-	e->large = w->large != NULL;
+	e->large = w->large || w->elsewhere;
 	e->summed = FORMAT_MESSAGE_HEADER + w->payload->envelope_len + w->payload->edits_len +
 		    (uint32_t)w->verdict.len;
 	e->verdict_segment = e->verdict_offset8 = 0;
@@ -205,9 +216,7 @@ static void apply_move(struct spool_write *w, struct segment *home)
 	struct spool_entry *e = spool_index_find(&w->spool->index, w->id);
 	ASSERT(e && e->home);
 	e->home->live--;
-	bool large = e->large;
 	set_place(w, e, home);
-	e->large = large;
 	for (uint32_t i = 0; i < e->recipients; i++)
 		e->rcpt[i].offset8 = 0;
 	spool_index_mark_changed(&w->spool->index, e);
@@ -256,6 +265,7 @@ static void apply_records(struct spool_batch *b, uint64_t sequence)
 
 void batch_apply(struct spool_batch *b, struct segment *home)
 {
+	batch_untouch(b); /* before its own messages are in the index: they were not there to be counted */
 	LIST_EACH_SAFE (&b->messages, n, tmp) {
 		struct spool_write *w = write_of(n);
 		if (b->moves)
@@ -264,6 +274,6 @@ void batch_apply(struct spool_batch *b, struct segment *home)
 			apply_message(w, home);
 	}
 	apply_records(b, segment_sequence(home));
-	b->spool->commits += b->messages.count;
+	b->spool->commits += b->moves ? 0 : b->messages.count;
 	b->spool->batches++;
 }

@@ -65,15 +65,22 @@ static uint64_t message_size(const struct spool_write *w)
 	return FORMAT_RECORD_HEADER + format_padded(summed_of(w) + w->content.octets);
 }
 
+static uint32_t back_of(const struct group *g, const struct spool_write *w)
+{
+	return w->origin ? (uint32_t)MIN(g->segment->sequence - w->origin, (uint64_t)UINT32_MAX) : 0;
+}
+
 static void encode_message(struct group *g, struct spool_write *w)
 {
 	size_t from = g->meta.len;
 	struct format_message m = {.held = w->held,
-				   .large = w->large != NULL,
+				   .large = w->large || w->elsewhere,
+				   .back = back_of(g, w),
 				   .recipients = w->recipients,
 				   .time_ms = w->batch->time_ms,
 				   .content_length = w->content_length,
-				   .content_sum = w->large ? w->content_sum : sum_content(&w->content),
+				   .content_sum = w->large || w->elsewhere ? w->content_sum
+									   : sum_content(&w->content),
 				   .envelope = payload_envelope(w->payload),
 				   .edits = payload_edits(w->payload),
 				   .verdict = buf_slice(&w->verdict)};
@@ -335,8 +342,10 @@ static void group_done(struct job *j)
 	else
 		group_failed(s, g, &why);
 	list_init(&ended);
-	for (struct list_node *n; (n = list_pop(&g->batches));)
+	for (struct list_node *n; (n = list_pop(&g->batches));) {
+		batch_untouch(batch_of(n));
 		list_push_back(&ended, n);
+	}
 	/* The next group is written while this one is answered. */
 	s->writing = false;
 	commit_kick(s);

@@ -29,7 +29,14 @@ static bool all_zero(const char *p, size_t n)
 
 /* ---- segment header ---- */
 
-#define HEADER_SUMMED 64
+/* Every version has the first part, so that an older program can tell a newer format from damage. */
+enum { HEADER_FIRST = 64, HEADER_SECOND = 88, HEADER_SIZE = 96 };
+
+static void add_sum(struct buf *out, size_t from, size_t n)
+{
+	if (!out->failed)
+		buf_add_u64(out, XXH3_64bits_withSeed(out->data + from, n, 0));
+}
 
 static void header_encode(const struct format_segment *s, struct buf *out)
 {
@@ -42,40 +49,60 @@ static void header_encode(const struct format_segment *s, struct buf *out)
 	buf_add_u64(out, s->node);
 	buf_add_u64(out, (uint64_t)s->created_ms);
 	buf_add_mem(out, s->secret, sizeof(s->secret));
-	if (!out->failed)
-		buf_add_u64(out, XXH3_64bits_withSeed(out->data + from, HEADER_SUMMED, 0));
+	add_sum(out, from, HEADER_FIRST);
+	buf_add_u64(out, (uint64_t)s->last_ms);
+	buf_add_u8(out, (uint8_t)s->kept);
+	buf_add_zero(out, 7);
+	add_sum(out, from, HEADER_SECOND);
 }
 
 void format_segment_encode(const struct format_segment *s, struct buf *out)
 {
 	header_encode(s, out);
-	buf_add_zero(out, FORMAT_HEADER_COPY - HEADER_SUMMED - 8);
+	buf_add_zero(out, FORMAT_HEADER_COPY - HEADER_SIZE);
 	header_encode(s, out);
-	buf_add_zero(out, FORMAT_SEGMENT_HEADER - FORMAT_HEADER_COPY - HEADER_SUMMED - 8);
+	buf_add_zero(out, FORMAT_SEGMENT_HEADER - FORMAT_HEADER_COPY - HEADER_SIZE);
+}
+
+/* What format 1 did not have yet. */
+static void header_decode_2(struct cursor *c, struct slice in, struct format_segment *ret)
+{
+	ret->last_ms = (int64_t)cursor_u64(c);
+	uint8_t kept = cursor_u8(c);
+	cursor_bytes(c, 7);
+	c->failed |= cursor_u64(c) != XXH3_64bits_withSeed(in.ptr, HEADER_SECOND, 0);
+	c->failed |= kept > FORMAT_KEPT_RECORDS;
+	ret->kept = (enum format_kept)kept;
 }
 
 enum err format_segment_decode(struct slice in, struct format_segment *ret, struct diag *d)
 {
 	struct cursor c = cursor_of(in);
+	struct format_segment h = {0};
 	struct slice m = cursor_bytes(&c, sizeof(magic));
 	uint32_t version = cursor_u32(&c);
 	cursor_u32(&c);
-	ret->sequence = cursor_u64(&c);
-	ret->generation = cursor_u64(&c);
-	ret->node = cursor_u64(&c);
-	ret->created_ms = (int64_t)cursor_u64(&c);
-	struct slice secret = cursor_bytes(&c, sizeof(ret->secret));
+	h.sequence = cursor_u64(&c);
+	h.generation = cursor_u64(&c);
+	h.node = cursor_u64(&c);
+	h.created_ms = (int64_t)cursor_u64(&c);
+	struct slice secret = cursor_bytes(&c, sizeof(h.secret));
 	uint64_t sum = cursor_u64(&c);
-	if (c.failed || memcmp(m.ptr, magic, sizeof(magic)) != 0)
+	if (in.len < HEADER_SIZE || memcmp(m.ptr, magic, sizeof(magic)) != 0)
 		return diag_set(d, ERR_CORRUPT, "not a spool segment");
-	if (sum != XXH3_64bits_withSeed(in.ptr, HEADER_SUMMED, 0) || version == 0)
+	if (sum != XXH3_64bits_withSeed(in.ptr, HEADER_FIRST, 0) || version == 0)
 		return diag_set(d, ERR_CORRUPT, "damaged segment header");
 	if (version > FORMAT_VERSION)
 		return diag_set(
 			d, ERR_UNSUPPORTED,
 			"the spool has format %u, this program knows formats up to %u: start a newer one",
 			version, FORMAT_VERSION);
-	memcpy(ret->secret, secret.ptr, sizeof(ret->secret));
+	if (version > 1)
+		header_decode_2(&c, in, &h);
+	if (c.failed)
+		return diag_set(d, ERR_CORRUPT, "damaged segment header");
+	memcpy(h.secret, secret.ptr, sizeof(h.secret));
+	*ret = h;
 	return ERR_OK;
 }
 
@@ -182,12 +209,12 @@ bool format_next(struct slice *rest, struct format_record *ret, struct slice *re
 
 /* ---- payloads ---- */
 
-enum { FLAG_HELD = 1, FLAG_LARGE = 2 };
+enum { FLAG_HELD = 1, FLAG_LARGE = 2, FLAG_CUT = 4 };
 
 void format_message_head(const struct format_message *m, char out[FORMAT_MESSAGE_HEADER])
 {
 	memset(out, 0, FORMAT_MESSAGE_HEADER);
-	out[0] = (char)((m->held ? FLAG_HELD : 0) | (m->large ? FLAG_LARGE : 0));
+	out[0] = (char)((m->held ? FLAG_HELD : 0) | (m->large ? FLAG_LARGE : 0) | (m->cut ? FLAG_CUT : 0));
 	put_le(out + 4, m->recipients, 4);
 	put_le(out + 8, (uint64_t)m->time_ms, 8);
 	put_le(out + 16, m->content_length, 8);
@@ -195,6 +222,15 @@ void format_message_head(const struct format_message *m, char out[FORMAT_MESSAGE
 	put_le(out + 32, m->envelope.len, 4);
 	put_le(out + 36, m->edits.len, 4);
 	put_le(out + 40, m->verdict.len, 4);
+	put_le(out + 44, m->back, 4);
+}
+
+/* Whether what follows the summed octets is the content: nothing, if it is elsewhere or cut. */
+static bool content_fits(const struct format_record *r, const struct format_message *m)
+{
+	uint64_t follows = m->large || m->cut ? 0 : m->content_length;
+	return r->length - r->summed == follows && m->head.len <= m->content_length &&
+	       (m->cut || m->head.len == 0);
 }
 
 enum err format_message_read(const struct format_record *r, struct slice summed, struct format_message *ret)
@@ -202,20 +238,22 @@ enum err format_message_read(const struct format_record *r, struct slice summed,
 	struct cursor c = cursor_of(summed);
 	uint8_t flags = cursor_u8(&c);
 	cursor_bytes(&c, 3);
-	struct format_message m = {.held = flags & FLAG_HELD, .large = flags & FLAG_LARGE};
+	struct format_message m = {
+		.held = flags & FLAG_HELD, .large = flags & FLAG_LARGE, .cut = flags & FLAG_CUT};
 	m.recipients = cursor_u32(&c);
 	m.time_ms = (int64_t)cursor_u64(&c);
 	m.content_length = cursor_u64(&c);
 	m.content_sum = cursor_u64(&c);
 	uint32_t envelope = cursor_u32(&c), edits = cursor_u32(&c), verdict = cursor_u32(&c);
-	cursor_u32(&c);
+	m.back = cursor_u32(&c);
 	m.envelope = cursor_bytes(&c, envelope);
 	m.edits = cursor_bytes(&c, edits);
 	m.verdict = cursor_bytes(&c, verdict);
-	if (cursor_finish(&c) != ERR_OK || flags > (FLAG_HELD | FLAG_LARGE))
+	m.head = cursor_bytes(&c, cursor_left(&c));
+	if (cursor_finish(&c) != ERR_OK || flags > (FLAG_HELD | FLAG_LARGE | FLAG_CUT))
 		return ERR_CORRUPT;
 	if (m.recipients == 0 || m.recipients > SPOOL_RECIPIENTS_MAX ||
-	    m.content_length > SPOOL_CONTENT_MAX || r->length - r->summed != (m.large ? 0 : m.content_length))
+	    m.content_length > SPOOL_CONTENT_MAX || !content_fits(r, &m))
 		return ERR_CORRUPT;
 	*ret = m;
 	return ERR_OK;

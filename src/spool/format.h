@@ -8,7 +8,7 @@
 #include "core/diag.h"
 #include "spool/limits.h"
 
-#define FORMAT_VERSION        1
+#define FORMAT_VERSION        2
 #define FORMAT_SEGMENT_HEADER 4096
 #define FORMAT_HEADER_COPY    2048 /* the segment header stands in its block twice */
 #define FORMAT_RECORD_HEADER  32
@@ -29,9 +29,14 @@ enum format_type {
 
 /* ---- segment header ---- */
 
+/* What of finished messages is still there; the file's name says it too. */
+enum format_kept { FORMAT_KEPT_ALL, FORMAT_KEPT_HEADERS, FORMAT_KEPT_RECORDS };
+
 struct format_segment {
 	uint64_t sequence, generation, node;
 	int64_t created_ms;
+	int64_t last_ms;       /* of the last commit in it; 0: the file's own time says it. Since format 2 */
+	enum format_kept kept; /* since format 2 */
 	uint8_t secret[16];
 };
 void format_segment_encode(const struct format_segment *s,
@@ -85,12 +90,15 @@ bool format_next(struct slice *rest, struct format_record *ret, struct slice *re
 
 struct format_message {
 	bool held, large;
+	bool cut;      /* an archive's: of the content only `head` is left */
+	uint32_t back; /* a copy of the message in the segment so many before; 0: no copy */
 	uint32_t recipients;
 	int64_t time_ms;
 	uint64_t content_length, content_sum;
 	struct slice envelope, edits, verdict;
+	struct slice head; /* cut: what is left of the content */
 };
-/* The fixed fields; envelope, edits, verdict and content follow. */
+/* The fixed fields; envelope, edits, verdict and content (cut: head) follow. */
 void format_message_head(const struct format_message *m, char out[FORMAT_MESSAGE_HEADER]);
 /* `summed`: the summed part of the payload, which is everything but the content. */
 MUST_CHECK enum err format_message_read(const struct format_record *r, struct slice summed,

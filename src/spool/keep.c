@@ -51,6 +51,12 @@ static bool needed(const struct store *s, const struct segment *seg)
 	return seg == s->active || seg->live || seg->users || loan_lent(seg) || seg->sequence >= s->base;
 }
 
+/* Whether its live messages are all that keep it. */
+static bool movable(const struct store *s, const struct segment *seg)
+{
+	return seg->live && seg != s->active && !seg->users && seg->sequence < s->base;
+}
+
 static bool remove_oldest(struct store *s);
 
 static void run_removal(struct job *j)
@@ -88,8 +94,13 @@ static bool remove_oldest(struct store *s)
 	struct segment *seg = n ? CONTAINER_OF(n, struct segment, node) : NULL;
 	if (s->removing)
 		return true;
-	if (!seg || needed(s, seg) || !expired(s, seg))
+	if (!seg || !expired(s, seg))
 		return false;
+	if (needed(s, seg)) {
+		if (movable(s, seg))
+			move_start(s, seg);
+		return false;
+	}
 	struct removal *r = NEW(struct removal);
 	if (!r)
 		return false;

@@ -29,5 +29,9 @@
 #define SPOOL_TICK_MS          5000u         /* free space and retention are looked at this often */
 #define SPOOL_SWEEP_MS         60000u        /* large files without a message are looked for this often */
 #define SPOOL_TIGHT_SEGMENTS   4u /* the archive goes early when so many segments are left above the reserve */
-#define SPOOL_OPEN_FILES       128u /* descriptors for loans kept open while nobody borrows them */
-#define SPOOL_LIVE_SLICE       256u /* messages shown per turn while opening */
+#define SPOOL_OPEN_FILES       128u       /* descriptors for loans kept open while nobody borrows them */
+#define SPOOL_LIVE_SLICE       256u       /* messages shown per turn while opening */
+#define SPOOL_SLICE            (4u << 20) /* octets that one job of the bulk worker looks at in the background */
+#define SPOOL_MOVE_SHARE       4u         /* live messages are moved if they are at most one in so many */
+#define SPOOL_MOVE_ANYWAY_MS   86400000 /* or if nothing was added to their segment for so long */
+#define SPOOL_MOVE_WAIT_MS     600000u  /* then it is looked at again */

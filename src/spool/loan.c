@@ -220,10 +220,9 @@ void loan_unlend(struct spool *sp, const struct spool_loan *loan)
 	ASSERT(f && f->pins > 0);
 	if (--f->pins > 0)
 		return;
-	bool kept = f->segment || f->number & NUMBER_LARGE;
-	if (kept)
+	const struct spool_write *w = spool_find_write(sp, loan->message);
+	if (f->segment || f->number & NUMBER_LARGE)
 		rest(s, f);
-	else if (!spool_find_write(sp,
-				   loan->message)) /* else it is that write's preview, or soon superfluous */
+	else if (!w || w->preview != f)
 		file_free(s, f);
 }

@@ -155,6 +155,7 @@ struct walking {
 	uint64_t from, end;      /* octets of it to look at */
 	uint64_t first, last;    /* records to show: first <= offset < last */
 	uint64_t behind;         /* reading stopped here; 0: at the end */
+	uint64_t since;          /* sequence: copies of what stands in this segment or later are left out */
 	uint64_t cursor;
 	uint32_t shown;
 	struct walked_item *items; /* owned array */
@@ -220,10 +221,21 @@ static bool wanted(const struct walking *w, const struct format_record *r)
 	return (!w->walk.only_id || r->id == w->walk.only_id) && r->offset >= w->first && r->offset < w->last;
 }
 
-/* A copy made by compaction repeats what was seen before. */
+/* A copy made by compaction repeats what the walk sees elsewhere, if the original is still there. */
+static bool repeats(const struct walking *w, const struct scan *sc)
+{
+	struct format_message m;
+	const struct scan_record *first = sc->count ? &sc->records[0] : NULL;
+	return first && first->record.type == FORMAT_MESSAGE &&
+	       format_message_read(&first->record, scan_payload(sc, first), &m) == ERR_OK && m.back &&
+	       w->segment->sequence - m.back >= w->since;
+}
+
 static enum err add_batch(struct walking *w, const struct scan *sc, uint64_t behind)
 {
 	struct spool_item it;
+	if (repeats(w, sc))
+		return ERR_OK;
 	for (size_t i = 0; i < sc->count; i++) {
 		const struct scan_record *r = &sc->records[i];
 		if (!wanted(w, &r->record) || !to_item(&r->record, scan_payload(sc, r), &it))
@@ -412,9 +424,13 @@ enum err read_walk(struct spool *sp, const struct spool_walk *walk)
 	w->job = (struct job){.run = run_walking, .done = walking_done};
 	buf_init(&w->payloads, SIZE_MAX);
 	const struct spool_entry *e = walk->only_id ? spool_index_find(&sp->index, walk->only_id) : NULL;
-	/* Nothing about a live message stands before its record. */
-	if (e && !walk->newest_first && !walk->cursor)
+	const struct list_node *oldest = list_first(&s->segments);
+	w->since = oldest ? CONTAINER_OF(oldest, const struct segment, node)->sequence : 0;
+	/* A live message's record, be it a copy, says all that is true of it; and nothing stands before it. */
+	if (e && !walk->newest_first && !walk->cursor) {
+		w->since = e->home->sequence;
 		w->cursor = make_cursor(e->home->sequence, 8ull * e->offset8) | CURSOR_INSIDE;
+	}
 	if (!read_next(w)) {
 		w->job = (struct job){.run = run_nothing, .done = nothing_done};
 		store_bulk(s, &w->job);

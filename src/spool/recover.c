@@ -17,20 +17,6 @@
 
 #define QUARANTINE_PIECE (64u << 10)
 
-static bool number_add(struct numbers *l, uint64_t v)
-{
-	if (l->count == l->cap) {
-		size_t cap = l->cap ? l->cap * 2 : 64;
-		uint64_t *more = mem_resize(l->items, cap * sizeof(*more));
-		if (!more)
-			return false;
-		l->items = more;
-		l->cap = cap;
-	}
-	l->items[l->count++] = v;
-	return true;
-}
-
 static int ascending(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -63,9 +49,9 @@ static bool on_name(void *ctx, const char *name)
 	uint64_t v;
 	bool kept = true;
 	if (store_parse_name(name, "seg-", &v))
-		kept = number_add(&r->sequences, v);
+		kept = numbers_add(&r->sequences, v);
 	else if (store_parse_name(name, "msg-", &v))
-		kept = number_add(&r->larges, v);
+		kept = numbers_add(&r->larges, v);
 	if (!kept)
 		recover_fail_memory(r);
 	return kept;
@@ -242,7 +228,8 @@ static enum err read_checkpoint(struct recovery *r, const struct segment *seg, s
 void recover_forget(struct store *s, struct spool_entry *e)
 {
 	spool_index_remove(&s->spool.index, e);
-	e->home->live--;
+	if (e->home)
+		e->home->live--;
 	spool_index_entry_free(e);
 }
 
@@ -250,19 +237,19 @@ static void set_recipient(struct spool_entry *e, uint32_t i, uint8_t state, stru
 {
 	e->rcpt[i].state = state & 7;
 	e->open -= spool_state_final((enum spool_state)state);
-	if (result.offset8 && result.sequence >= e->home->sequence) {
+	if (e->home && result.offset8 && result.sequence >= e->home->sequence) {
 		e->rcpt[i].segment = (uint32_t)(result.sequence - e->home->sequence) & INDEX_RESULT_SEGMENTS;
 		e->rcpt[i].offset8 = result.offset8;
 	}
 }
 
-/* One entry with its recipients. NULL without memory. The home may be missing: then *ret_lost. */
-static struct spool_entry *load_entry(struct recovery *r, struct cursor *c, bool *ret_lost)
+/* One entry with its recipients. NULL without memory. Its home may be missing: what came later says whether the message
+ * was finished or moved before that segment was removed. */
+static struct spool_entry *load_entry(struct recovery *r, struct cursor *c)
 {
 	struct format_entry f;
 	struct format_place result;
 	uint8_t state;
-	*ret_lost = false;
 	format_entry_read(c, &f);
 	if (c->failed)
 		return NULL;
@@ -273,14 +260,13 @@ static struct spool_entry *load_entry(struct recovery *r, struct cursor *c, bool
 	e->offset8 = f.home.offset8;
 	e->held = f.held;
 	e->checkpointed = true;
-	*ret_lost = !e->home;
 	if (e->home && f.verdict.offset8) {
 		e->verdict_segment = (uint32_t)(f.verdict.sequence - f.home.sequence);
 		e->verdict_offset8 = f.verdict.offset8;
 	}
 	for (uint32_t i = 0; i < f.recipients; i++) {
 		format_rcpt_read(c, &state, &result);
-		if (e->home && !c->failed)
+		if (!c->failed)
 			set_recipient(e, i, state, result);
 	}
 	return e;
@@ -290,19 +276,18 @@ static enum err load_entries(struct recovery *r, struct cursor *c, uint64_t coun
 {
 	struct store *s = r->store;
 	for (; count > 0; count--) {
-		bool lost;
-		struct spool_entry *e = load_entry(r, c, &lost);
+		struct spool_entry *e = load_entry(r, c);
 		if (!e)
 			return c->failed ? ERR_CORRUPT : ERR_NOMEM;
 		struct spool_entry *older = spool_index_find(&s->spool.index, e->id);
 		if (older)
 			recover_forget(s, older);
-		if (c->failed || lost || e->open == 0) {
-			r->report.damaged += lost;
+		if (c->failed || e->open == 0) {
 			spool_index_entry_free(e);
 			continue;
 		}
-		e->home->live++;
+		if (e->home)
+			e->home->live++;
 		spool_index_add(&s->spool.index, e);
 	}
 	return c->failed ? ERR_CORRUPT : ERR_OK;
@@ -394,6 +379,8 @@ static enum err recover_message(struct recovery *r, struct segment *seg, const s
 	struct spool_entry *older = spool_index_find(&s->spool.index, rec->id);
 	if (older)
 		recover_forget(s, older);
+	if (m.cut)
+		return ERR_OK; /* only what is finished is cut */
 	struct spool_entry *e = spool_index_entry_new(rec->id, m.recipients);
 	if (!e)
 		return ERR_NOMEM;
@@ -498,7 +485,7 @@ static void scan_tail(struct recovery *r, struct segment *seg, int fd, struct ta
 			note_batch(t, &sc, &res);
 			recover_batch(r, seg, &sc);
 		} else if (f == SCAN_DAMAGE) {
-			if (!number_add(&t->damage, res.from) || !number_add(&t->damage, res.to))
+			if (!numbers_add(&t->damage, res.from) || !numbers_add(&t->damage, res.to))
 				recover_fail_memory(r);
 		} else if (f == SCAN_FAILED) {
 			fail_errno(r, sc.errnum, "reading a segment of the spool");
@@ -551,6 +538,21 @@ static void recover_tail(struct recovery *r, struct segment *seg)
 
 /* ---- the first job ---- */
 
+/* Ids of what is live, in order. What nobody knows a record of is lost. */
+static void collect_live(struct recovery *r)
+{
+	MAP_EACH_SAFE (&r->store->spool.index.entries, n, tmp) {
+		struct spool_entry *e = CONTAINER_OF(n, struct spool_entry, node);
+		if (!e->home) {
+			r->report.damaged++;
+			recover_forget(r->store, e);
+		} else if (!r->failed && !numbers_add(&r->ids, e->id)) {
+			recover_fail_memory(r);
+		}
+	}
+	sort(&r->ids);
+}
+
 static void run_recovery(struct job *j)
 {
 	struct recovery *r = CONTAINER_OF(j, struct recovery, job);
@@ -567,11 +569,7 @@ static void run_recovery(struct job *j)
 	for (size_t i = 0; i < r->segment_count && !r->failed; i++)
 		if (r->segments[i]->sequence > r->sealed)
 			recover_tail(r, r->segments[i]);
-	MAP_EACH_SAFE (&r->store->spool.index.entries, n, tmp) {
-		if (!r->failed && !number_add(&r->ids, CONTAINER_OF(n, struct spool_entry, node)->id))
-			recover_fail_memory(r);
-	}
-	sort(&r->ids);
+	collect_live(r);
 }
 
 /* ---- starting ---- */

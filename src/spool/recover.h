@@ -1,12 +1,8 @@
 /* The state of an opening, shared by recover.c (what the files say) and show.c (what the caller is shown). */
 #pragma once
 
+#include "spool/scan.h"
 #include "spool/store.h"
-
-struct numbers {
-	uint64_t *items; /* owned array */
-	size_t count, cap;
-};
 
 /* One live message of a slice; places in recovery.text. */
 struct shown {

@@ -7,6 +7,20 @@
 
 #define PAYLOADS_MAX ((size_t)1 << 31)
 
+bool numbers_add(struct numbers *l, uint64_t v)
+{
+	if (l->count == l->cap) {
+		size_t cap = l->cap ? l->cap * 2 : 64;
+		uint64_t *more = mem_resize(l->items, cap * sizeof(*more));
+		if (!more)
+			return false;
+		l->items = more;
+		l->cap = cap;
+	}
+	l->items[l->count++] = v;
+	return true;
+}
+
 void scan_init(struct scan *s, struct disk disk, int fd, uint64_t seed, uint64_t from, uint64_t end)
 {
 	*s = (struct scan){.disk = disk, .fd = fd, .seed = seed, .pos = from, .end = end, .batch_at = from};
@@ -65,7 +79,7 @@ static bool content_intact(struct scan *s, const struct format_record *r, struct
 		return true;
 	if (format_message_read(r, summed, &m) != ERR_OK)
 		return false;
-	if (m.large)
+	if (m.large || m.cut)
 		return true;
 	struct slice all = look(s, r->offset, r->size);
 	struct slice content = slice_sub(all, FORMAT_RECORD_HEADER + r->summed, m.content_length);

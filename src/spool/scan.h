@@ -10,6 +10,12 @@
 #include "evio/disk.h"
 #include "spool/format.h"
 
+struct numbers {
+	uint64_t *items; /* owned array */
+	size_t count, cap;
+};
+bool numbers_add(struct numbers *l, uint64_t v); /* false: no memory */
+
 struct scan {
 	struct disk disk; /* borrowed */
 	int fd;           /* borrowed */

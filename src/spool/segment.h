@@ -17,15 +17,17 @@ struct loan_file;
 struct segment {
 	struct list_node node; /* in store.segments, in order of sequence */
 	uint64_t sequence, generation;
-	uint64_t seed;          /* of its checksums */
-	uint64_t end;           /* everything before it is durable; the next group begins here */
-	uint64_t allocated;     /* octets of the file */
-	int64_t last_ms;        /* wall clock of the last commit in it */
-	uint64_t since;         /* loop time at which it became active */
-	uint32_t live;          /* messages in the index whose record is here */
-	uint32_t users;         /* jobs of the bulk worker that read or write it */
-	int fd;                 /* for writing; -1 once nothing more is written */
-	bool sealed;            /* ends in a checkpoint */
+	uint64_t seed;      /* of its checksums */
+	uint64_t end;       /* everything before it is durable; the next group begins here */
+	uint64_t allocated; /* octets of the file */
+	int64_t last_ms;    /* wall clock of the last commit in it */
+	uint64_t since;     /* loop time at which it became active */
+	uint32_t live;      /* messages in the index whose record is here */
+	uint32_t users;     /* jobs of the bulk worker that read or write it */
+	int fd;             /* for writing; -1 once nothing more is written */
+	uint64_t move_at;   /* loop time before which nobody looks whether its live messages can be moved */
+	uint64_t messages;  /* in it, finished ones too; 0: not counted yet */
+	bool sealed;        /* ends in a checkpoint */
 	struct loan_file *loan; /* NULL: not open for loans */
 };
 

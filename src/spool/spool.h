@@ -161,6 +161,7 @@ MUST_CHECK enum err spool_walk(struct spool *sp, const struct spool_walk *w);
 struct spool_stats {
 	uint64_t live, segments, octets, free_octets;
 	uint64_t commits, syncs, batches; /* since open */
+	uint64_t moved;                   /* messages copied out of old segments since open */
 	uint64_t sync_us_last, sync_us_max;
 };
 void spool_stats(const struct spool *sp, struct spool_stats *ret);

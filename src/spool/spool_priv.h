@@ -67,8 +67,14 @@ struct spool_write {
 	enum write_state state;
 	enum err failed; /* sticky */
 	bool held;
+	bool elsewhere; /* a copy whose content stays in the file of its own that it has */
+	uint64_t
+		origin; /* of a copy: sequence of the segment with the first record of this message; 0: no copy */
 };
 
+/* An empty one, known by its id; NULL without memory. */
+struct spool_write *write_new(struct spool *sp, uint64_t id);
+MUST_CHECK enum err chunks_add(struct spool *sp, struct chunk_list *l, struct slice s);
 void chunks_free(struct spool *sp, struct chunk_list *l); /* back to the spool's stock */
 /* The write, with everything that it still owns. */
 void write_free(struct spool_write *w);
@@ -88,6 +94,7 @@ struct spool_batch {
 	int64_t time_ms;  /* of the commit */
 	uint32_t waiting; /* large messages that are not safe yet */
 	bool moves;       /* compaction: its messages are in the index already */
+	bool touching;    /* counted in the entries that it concerns */
 	enum err failed;  /* while it waits in spool.ended */
 	const char *why;  /* the same; static */
 	char commit[FORMAT_COMMIT_SIZE];
@@ -95,7 +102,9 @@ struct spool_batch {
 
 /* Calls done and frees the batch; its messages are freed with it. */
 void batch_end(struct spool_batch *b, enum spool_outcome outcome, const struct diag *why);
-/* The same at the end of the turn. */
+/* It is no more under way. Once its outcome is known, before anybody is told. */
+void batch_untouch(struct spool_batch *b);
+/* The same as batch_end at the end of the turn. */
 void batch_fail_later(struct spool_batch *b, enum err code, const char *why);
 /* Committed: the index gets its messages and what its records say; messages without an open recipient leave it.
  * `home`: the segment that the batch is in; NULL in the memory back end. */

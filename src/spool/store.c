@@ -140,6 +140,7 @@ static void store_stats(const struct spool *sp, struct spool_stats *ret)
 	const struct store *s = CONTAINER_OF(sp, const struct store, spool);
 	ret->segments = s->segments.count;
 	ret->free_octets = s->free_octets;
+	ret->moved = s->moved;
 	for (const struct list_node *n = s->segments.head.next; n != &s->segments.head; n = n->next)
 		ret->octets += CONTAINER_OF(n, const struct segment, node)->allocated;
 }

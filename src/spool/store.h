@@ -10,6 +10,7 @@
  *   checkpoint.c  the index in a sealed segment, so that recovery need not read the archive
  *   loan.c        descriptors for borrowers
  *   read.c        envelopes and walks
+ *   move.c        compaction: live messages leave the oldest segment
  *   keep.c        free space, removal of what is needed no more
  *
  * All state lives on the loop. A worker gets a job with copies of what it needs; while a group is written, the
@@ -67,10 +68,11 @@ struct store {
 	uint64_t next_loan;
 	/* space */
 	uint64_t free_octets, total_octets;
-	bool looking, removing, sweeping; /* jobs under way */
-	bool full;                        /* a write found no space */
-	uint64_t sweep_at;                /* loop time of the next look for large files */
-	struct recovery *recovery;        /* while opening */
+	bool looking, removing, sweeping, moving; /* jobs under way */
+	bool full;                                /* a write found no space */
+	uint64_t moved;                           /* messages that left their segment */
+	uint64_t sweep_at;                        /* loop time of the next look for large files */
+	struct recovery *recovery;                /* while opening */
 	struct task closed;
 	bool recovered; /* the index says what the files say */
 	bool opened;    /* on_ready has come */
@@ -135,6 +137,10 @@ enum err read_walk(struct spool *sp, const struct spool_walk *w);
 /* On a worker: the message record at this place, its summed payload behind the header in `out`. Verified. */
 MUST_CHECK enum err read_record(struct disk d, int fd, uint64_t seed, uint64_t offset, struct buf *out,
 				struct format_record *ret);
+
+/* move.c */
+/* Copies the live messages of the oldest segment, if that is worth it; keep_look follows. */
+void move_start(struct store *s, struct segment *from);
 
 /* keep.c */
 void keep_tick(void *ctx);

@@ -45,7 +45,7 @@ void chunks_free(struct spool *sp, struct chunk_list *l)
 	*l = (struct chunk_list){0};
 }
 
-static enum err chunks_add(struct spool *sp, struct chunk_list *l, struct slice s)
+enum err chunks_add(struct spool *sp, struct chunk_list *l, struct slice s)
 {
 	while (s.len > 0) {
 		if (!l->last || l->last->used == CHUNK_ROOM) {
@@ -73,6 +73,19 @@ struct spool_write *spool_find_write(const struct spool *sp, uint64_t id)
 	return n ? CONTAINER_OF(n, struct spool_write, node) : NULL;
 }
 
+struct spool_write *write_new(struct spool *sp, uint64_t id)
+{
+	struct spool_write *w = NEW(struct spool_write);
+	if (!w || map_insert(&sp->writes, &w->node, hash_u64(id)) != ERR_OK) {
+		mem_free(w);
+		return NULL;
+	}
+	w->id = id;
+	w->spool = sp;
+	buf_init(&w->verdict, SPOOL_PAYLOAD_MAX);
+	return w;
+}
+
 enum err spool_write_begin(struct spool *sp, uint64_t id, struct spool_write **ret, struct diag *d)
 {
 	ASSERT(sp->ready && !sp->closing);
@@ -84,16 +97,8 @@ enum err spool_write_begin(struct spool *sp, uint64_t id, struct spool_write **r
 		return diag_set(d, ERR_LIMIT, "%u octets wait for the disk", SPOOL_PENDING_MAX);
 	if (spool_find_write(sp, id) || spool_index_find(&sp->index, id))
 		return diag_set(d, ERR_EXISTS, "message id is in use");
-	struct spool_write *w = NEW(struct spool_write);
-	if (!w || map_insert(&sp->writes, &w->node, hash_u64(id)) != ERR_OK) {
-		mem_free(w);
-		return diag_set(d, ERR_NOMEM, "no memory for a message");
-	}
-	w->id = id;
-	w->spool = sp;
-	buf_init(&w->verdict, SPOOL_PAYLOAD_MAX);
-	*ret = w;
-	return ERR_OK;
+	*ret = write_new(sp, id);
+	return *ret ? ERR_OK : diag_set(d, ERR_NOMEM, "no memory for a message");
 }
 
 enum err spool_write_append(struct spool_write *w, struct slice content)

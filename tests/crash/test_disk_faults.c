@@ -404,8 +404,8 @@ static void test_newer_format_is_refused(void **state)
 {
 	struct fixture *f = *state;
 	world_close(&f->w);
-	/* A segment of format 2, made by hand: its checksum is right. */
-	static const unsigned char head[72] = {'T', 'I', 'D', 'E', 'S', 'E', 'G', '\n', 2};
+	/* A segment of format 3, made by hand: its checksum is right. */
+	static const unsigned char head[72] = {'T', 'I', 'D', 'E', 'S', 'E', 'G', '\n', 3};
 	const struct disk *d = &f->w.disk;
 	struct buf b;
 	buf_init(&b, 4096);
@@ -419,8 +419,8 @@ static void test_newer_format_is_refused(void **state)
 	buf_done(&b);
 	world_open(&f->w);
 	assert_int_equal(f->w.error, ERR_UNSUPPORTED);
-	assert_non_null(strstr(f->w.why.text, "format 2"));
-	assert_non_null(strstr(f->w.why.text, "up to 1"));
+	assert_non_null(strstr(f->w.why.text, "format 3"));
+	assert_non_null(strstr(f->w.why.text, "up to 2"));
 }
 
 static void test_second_process_is_refused(void **state)
@@ -471,6 +471,55 @@ static void test_a_live_message_keeps_its_segment(void **state)
 		finish(f, put(f, 8000));
 	sim_run_for(f->w.loop, 20000);
 	assert_string_not_equal(files(f, "seg-").name, seg.name);
+}
+
+/* Until no segment lies before the one that is active and its neighbour. */
+static bool wait_for_segments(struct fixture *f, size_t n)
+{
+	for (unsigned i = 0; i < 2000 && files(f, "seg-").count > n; i++)
+		loop_turn(f->w.loop, 1000);
+	return files(f, "seg-").count <= n;
+}
+
+/* One long-lived message with results, a verdict and a hold among many finished ones, and a large one. */
+static void test_live_messages_move_out_of_old_segments(void **state)
+{
+	struct fixture *f = *state;
+	struct world_done d;
+	CLEANUP(buf_done) struct buf b;
+	world_fill(&b, 77, 5000);
+	uint64_t old = world_put(&f->w, 4, "old", buf_slice(&b)), big = put(f, 50000);
+	world_result(&f->w, old, 1, SPOOL_DEFERRED, "later");
+	world_result(&f->w, old, 2, SPOOL_DELIVERED, "done");
+	struct spool_batch *sb = spool_batch_new(f->w.spool);
+	assert_int_equal(spool_batch_hold(sb, old, true), ERR_OK);
+	assert_int_equal(spool_batch_verdict(sb, old, SLICE_LIT("new verdict")), ERR_OK);
+	world_commit(sb, &d);
+	assert_int_equal(world_wait(&f->w, &d), SPOOL_COMMITTED);
+	for (int i = 0; i < 60; i++)
+		finish(f, put(f, 9000));
+	assert_true(wait_for_segments(f, 5));
+	for (int opened = 0; opened < 2; opened++) {
+		world_check_content(&f->w, old, buf_slice(&b));
+		check(f, big, 50000);
+		reopen(f);
+		assert_int_equal(f->w.live_count, 2);
+		const struct world_live *l = world_find(&f->w, old);
+		assert_non_null(l);
+		assert_string_equal(l->envelope, "old");
+		assert_string_equal(l->verdict, "new verdict");
+		assert_true(l->held);
+		assert_int_equal(l->states[0], SPOOL_QUEUED);
+		assert_int_equal(l->states[1], SPOOL_DEFERRED);
+		assert_string_equal(l->results[1], "later");
+		assert_int_equal(l->states[2], SPOOL_DELIVERED);
+		assert_string_equal(l->results[2], "done");
+	}
+	for (uint32_t i = 0; i < 4; i++)
+		if (i != 2)
+			world_result(&f->w, old, i, SPOOL_DELIVERED, "end");
+	reopen(f);
+	assert_int_equal(f->w.live_count, 1);
 }
 
 static void test_archive_stays_for_its_time(void **state)
@@ -559,6 +608,7 @@ int main(void)
 		CASE(test_second_process_is_refused),
 		CASE(test_finished_segments_go),
 		CASE(test_a_live_message_keeps_its_segment),
+		CASE(test_live_messages_move_out_of_old_segments),
 		CASE(test_archive_stays_for_its_time),
 		CASE(test_archive_goes_before_mail_is_refused),
 		CASE(test_large_files_go_with_their_message),

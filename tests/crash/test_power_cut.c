@@ -192,6 +192,37 @@ static void script(struct run *r)
 	settle(r);
 }
 
+/* Few messages live long among many that come and go: they move from segment to segment, while more is said of them. */
+static void script_aging(struct run *r)
+{
+	struct expected *a, *b, *big;
+	reopen(r);
+	a = put(r, 4, 3000);
+	big = put(r, 2, 70000);
+	b = put(r, 1, 100);
+	settle(r);
+	result(r, b, 0, SPOOL_DEFERRED);
+	hold(r, a);
+	settle(r);
+	for (uint32_t round = 0; round < 14; round++) {
+		size_t first = r->count;
+		for (int i = 0; i < 12; i++)
+			put(r, 1, 5000);
+		settle(r);
+		for (size_t i = first; i < r->count; i++)
+			result(r, &r->m[i], 0, SPOOL_DELIVERED);
+		result(r, a, round % 4, round % 4 == 1 ? SPOOL_DELIVERED : SPOOL_DEFERRED);
+		settle(r);
+		if (r->w.spool)
+			world_turns(&r->w, 12);
+	}
+	result(r, big, 0, SPOOL_DELIVERED);
+	settle(r);
+}
+
+typedef void script_fn(struct run *r);
+static script_fn *const scripts[] = {script, script_aging};
+
 /* ---- what must hold ---- */
 
 static bool at_least(uint8_t have, const struct expected *e, uint32_t k)
@@ -316,11 +347,11 @@ static void die(struct run *r, uint64_t seed)
 }
 
 /* Cut at `op`; returns whether the script came so far. */
-static bool one(uint64_t seed, uint64_t op, uint64_t again)
+static bool one(script_fn *fn, uint64_t seed, uint64_t op, uint64_t again)
 {
 	struct run *r = run_new(seed);
 	sim_disk_cut_at(r->sim, op);
-	script(r);
+	fn(r);
 	bool reached = sim_disk_ops(r->sim) >= op;
 	die(r, seed * 1000 + op);
 	if (again) { /* the restart is cut too */
@@ -360,18 +391,33 @@ static void test_without_a_cut(void **state)
 	run_free(r);
 }
 
+/* Else the cuts would show nothing about moving. */
+static void test_old_messages_move(void **state)
+{
+	struct run *r = run_new(2);
+	struct spool_stats st;
+	script_aging(r);
+	spool_stats(r->w.spool, &st);
+	assert_true(st.moved >= 3);
+	reopen(r);
+	check(r);
+	run_free(r);
+}
+
 static void test_cut_at_every_operation(void **state)
 {
-	for (uint64_t seed = 0; seed < seeds(6); seed++)
-		for (uint64_t op = 1; one(seed, op, 0); op++)
-			;
+	for (size_t i = 0; i < ARRAY_LEN(scripts); i++)
+		for (uint64_t seed = 0; seed < seeds(6); seed++)
+			for (uint64_t op = 1; one(scripts[i], seed, op, 0); op++)
+				;
 }
 
 static void test_restart_is_cut_too(void **state)
 {
-	for (uint64_t seed = 0; seed < seeds(6); seed++)
-		for (uint64_t op = 1 + seed; one(seed, op, 1 + (op + seed) % 7); op += 5)
-			;
+	for (size_t i = 0; i < ARRAY_LEN(scripts); i++)
+		for (uint64_t seed = 0; seed < seeds(6); seed++)
+			for (uint64_t op = 1 + seed; one(scripts[i], seed, op, 1 + (op + seed) % 7); op += 5)
+				;
 }
 
 /* kill -9: the disk loses nothing, the process is gone between two operations. */
@@ -400,9 +446,8 @@ static void test_process_dies(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_without_a_cut),
-		cmocka_unit_test(test_cut_at_every_operation),
-		cmocka_unit_test(test_restart_is_cut_too),
+		cmocka_unit_test(test_without_a_cut),          cmocka_unit_test(test_old_messages_move),
+		cmocka_unit_test(test_cut_at_every_operation), cmocka_unit_test(test_restart_is_cut_too),
 		cmocka_unit_test(test_process_dies),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
