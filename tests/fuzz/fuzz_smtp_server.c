@@ -18,7 +18,7 @@ static void world_init(struct fake *f, uint8_t mode)
 	f->listener.tls = (enum conf_listener_tls)(mode % 3);
 	f->listener.auth = mode & 4 ? CONF_AUTH_NONE : CONF_AUTH_REQUIRED;
 	f->listener.bare_newline = mode & 8 ? CONF_BARE_REJECT : CONF_BARE_NORMALISE;
-	f->options.extensions = mode & 16 ? SMTPD_EXT_8BITMIME | SMTPD_EXT_SMTPUTF8 | SMTPD_EXT_DSN : 0;
+	f->options.extensions = mode & 16 ? SMTPD_EXT_8BITMIME | SMTPD_EXT_SMTPUTF8 | SMTPD_EXT_DSN | SMTPD_EXT_CHUNKING : 0;
 	f->window = mode & 32 ? 7 : 4096;
 	f->conf.limit.message_size = mode & 64 ? 200 : 1 << 20;
 	f->conf.limit.header_size = mode & 128 ? 100 : 4096;

@@ -107,7 +107,8 @@ static void set_certificate(struct play *p, struct slice v)
 static void set_extensions(struct play *p, struct slice v)
 {
 	p->f.options.extensions =
-		slice_eq_str(v, "all") ? SMTPD_EXT_8BITMIME | SMTPD_EXT_SMTPUTF8 | SMTPD_EXT_DSN : 0;
+		slice_eq_str(v, "all") ? SMTPD_EXT_8BITMIME | SMTPD_EXT_SMTPUTF8 | SMTPD_EXT_DSN | SMTPD_EXT_CHUNKING |
+						SMTPD_EXT_BINARYMIME : 0;
 }
 static void set_message_size(struct play *p, struct slice v)
 {

@@ -62,6 +62,10 @@ static void ehlo(struct smtpd_session *s, struct slice args)
 		buf_printf(&out, "250-AUTH %.*s\r\n", SLICE_ARG(s->opt.mechanisms));
 	if (s->opt.extensions & SMTPD_EXT_8BITMIME)
 		add(&out, "8BITMIME");
+	if (s->opt.extensions & SMTPD_EXT_CHUNKING)
+		add(&out, "CHUNKING");
+	if (s->opt.extensions & SMTPD_EXT_BINARYMIME)
+		add(&out, "BINARYMIME");
 	if (s->opt.extensions & SMTPD_EXT_SMTPUTF8)
 		add(&out, "SMTPUTF8");
 	if (s->opt.extensions & SMTPD_EXT_DSN)
@@ -75,11 +79,9 @@ static void ehlo(struct smtpd_session *s, struct slice args)
 	buf_done(&out);
 }
 
-#define ANY ((1u << SMTPD_GREETED) | (1u << SMTPD_READY) | (1u << SMTPD_MAIL) | (1u << SMTPD_RCPT))
-
 const struct smtpd_verb smtpd_cmd_ehlo = {
 	.name = "EHLO",
-	.states = ANY,
+	.states = SMTPD_STATES_COMMAND,
 	.args = SMTPD_ARGS_REQUIRED,
 	.usage = "EHLO your-host-name",
 	.check = check,
@@ -88,7 +90,7 @@ const struct smtpd_verb smtpd_cmd_ehlo = {
 
 const struct smtpd_verb smtpd_cmd_helo = {
 	.name = "HELO",
-	.states = ANY,
+	.states = SMTPD_STATES_COMMAND,
 	.args = SMTPD_ARGS_REQUIRED,
 	.usage = "HELO your-host-name",
 	.check = check,

@@ -1,4 +1,4 @@
-/* MAIL (RFC 5321 4.1.1.2) with SIZE (1870), BODY (6152), AUTH (4954), SMTPUTF8 (6531), RET and ENVID (3461). */
+/* MAIL (RFC 5321 4.1.1.2) with SIZE (1870), BODY (6152, 3030), AUTH (4954), SMTPUTF8 (6531), RET and ENVID (3461). */
 #include "relay/smtpd/session_priv.h"
 
 #include <inttypes.h>
@@ -33,6 +33,8 @@ static bool set_body(struct smtpd_session *s, void *target, struct slice value)
 		e->body = RECORD_BODY_7BIT;
 	else if (slice_ieq_str(value, "8BITMIME"))
 		e->body = RECORD_BODY_8BITMIME;
+	else if (slice_ieq_str(value, "BINARYMIME") && (s->opt.extensions & SMTPD_EXT_BINARYMIME))
+		e->body = RECORD_BODY_BINARYMIME;
 	else
 		return bad_value(s, "BODY", value);
 	return true;

@@ -1,8 +1,6 @@
 /* NOOP, VRFY, HELP (RFC 5321 4.1.1.6-9): commands that change nothing. */
 #include "relay/smtpd/session_priv.h"
 
-#define ANY ((1u << SMTPD_GREETED) | (1u << SMTPD_READY) | (1u << SMTPD_MAIL) | (1u << SMTPD_RCPT))
-
 static void noop(struct smtpd_session *s, struct slice args)
 {
 	smtpd_reply(s, "250 2.0.0", "Ok");
@@ -17,12 +15,12 @@ static void vrfy(struct smtpd_session *s, struct slice args)
 static void help(struct smtpd_session *s, struct slice args)
 {
 	smtpd_reply(s, "214 2.0.0",
-		    "EHLO HELO STARTTLS AUTH MAIL RCPT DATA RSET NOOP VRFY HELP QUIT; see RFC 5321");
+		    "EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT; see RFC 5321");
 }
 
 const struct smtpd_verb smtpd_cmd_noop = {
 	.name = "NOOP",
-	.states = ANY,
+	.states = SMTPD_STATES_COMMAND,
 	.args = SMTPD_ARGS_OPTIONAL,
 	.usage = "NOOP",
 	.proceed = noop,
@@ -30,7 +28,7 @@ const struct smtpd_verb smtpd_cmd_noop = {
 
 const struct smtpd_verb smtpd_cmd_vrfy = {
 	.name = "VRFY",
-	.states = ANY,
+	.states = SMTPD_STATES_COMMAND,
 	.args = SMTPD_ARGS_REQUIRED,
 	.usage = "VRFY address",
 	.proceed = vrfy,
@@ -38,7 +36,7 @@ const struct smtpd_verb smtpd_cmd_vrfy = {
 
 const struct smtpd_verb smtpd_cmd_help = {
 	.name = "HELP",
-	.states = ANY,
+	.states = SMTPD_STATES_COMMAND,
 	.args = SMTPD_ARGS_OPTIONAL,
 	.usage = "HELP",
 	.proceed = help,

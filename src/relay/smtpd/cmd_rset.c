@@ -11,7 +11,7 @@ static void proceed(struct smtpd_session *s, struct slice args)
 
 const struct smtpd_verb smtpd_cmd_rset = {
 	.name = "RSET",
-	.states = (1u << SMTPD_GREETED) | (1u << SMTPD_READY) | (1u << SMTPD_MAIL) | (1u << SMTPD_RCPT),
+	.states = SMTPD_STATES_COMMAND,
 	.args = SMTPD_ARGS_NONE,
 	.usage = "RSET",
 	.proceed = proceed,

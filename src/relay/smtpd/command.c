@@ -2,14 +2,13 @@
 
 /* Every verb that does something. */
 static const struct smtpd_verb *const verbs[] = {
-	&smtpd_cmd_mail,     &smtpd_cmd_rcpt, &smtpd_cmd_data, &smtpd_cmd_ehlo,
-	&smtpd_cmd_helo,     &smtpd_cmd_rset, &smtpd_cmd_noop, &smtpd_cmd_quit,
-	&smtpd_cmd_starttls, &smtpd_cmd_auth, &smtpd_cmd_vrfy, &smtpd_cmd_help,
+	&smtpd_cmd_mail, &smtpd_cmd_rcpt, &smtpd_cmd_data, &smtpd_cmd_bdat, &smtpd_cmd_ehlo,
+	&smtpd_cmd_helo, &smtpd_cmd_rset, &smtpd_cmd_noop, &smtpd_cmd_quit, &smtpd_cmd_starttls,
+	&smtpd_cmd_auth, &smtpd_cmd_vrfy, &smtpd_cmd_help,
 };
 
 /* Commands of RFC 5321 and its older sisters that are known, but not served: 502 instead of 500 (4.2.4). */
-static const char *const unserved[] = {"EXPN", "TURN", "ETRN", "ATRN",   "SEND",
-				       "SOML", "SAML", "BDAT", "XCLIENT"};
+static const char *const unserved[] = {"EXPN", "TURN", "ETRN", "ATRN", "SEND", "SOML", "SAML"};
 
 /* Nobody who begins like this speaks SMTP: a browser was talked into connecting here, or a scanner. */
 static const char *const foreign[] = {"GET",     "POST",    "PUT",   "HEAD",  "DELETE",
@@ -43,6 +42,7 @@ static void out_of_order(struct smtpd_session *s)
 		break;
 	case SMTPD_MAIL:
 	case SMTPD_RCPT:
+	case SMTPD_CHUNKS:
 		smtpd_reply(s, "503 5.5.1", "%s is not allowed inside a mail; finish it or send RSET",
 			    s->verb);
 		break;
@@ -63,11 +63,8 @@ static bool args_fit(struct smtpd_session *s, const struct smtpd_verb *v, struct
 
 /* Commands that bring no mail on are free only in small numbers: NOOP, RSET, EHLO, AUTH and so on for hours is an
  * abuse of a connection. */
-static bool idle_talk(struct smtpd_session *s)
+bool smtpd_idle_talk(struct smtpd_session *s)
 {
-	if (s->verb == smtpd_cmd_mail.name || s->verb == smtpd_cmd_rcpt.name ||
-	    s->verb == smtpd_cmd_data.name || s->verb == smtpd_cmd_quit.name)
-		return false;
 	if (++s->commands_without_mail <= s->opt.conf->limit.commands_without_mail)
 		return false;
 	smtpd_reply_close(s, "too many commands", "421 4.7.0", "Too many commands without a mail, closing");
@@ -84,11 +81,17 @@ static void unknown(struct smtpd_session *s, struct slice word)
 		smtpd_reply(s, "500 5.5.1", "Unknown command \"%.*s\"", SLICE_ARG(slice_sub(word, 0, 40)));
 }
 
+static bool brings_mail_on(const struct smtpd_verb *v)
+{
+	return v == &smtpd_cmd_mail || v == &smtpd_cmd_rcpt || v == &smtpd_cmd_data || v == &smtpd_cmd_bdat ||
+	       v == &smtpd_cmd_quit;
+}
+
 static void dispatch(struct smtpd_session *s, const struct smtpd_verb *v, struct slice args)
 {
 	s->verb = v->name;
 	s->arg = v->secret ? SLICE_EMPTY : args;
-	if (idle_talk(s))
+	if (!brings_mail_on(v) && smtpd_idle_talk(s))
 		return;
 	if (!(v->states & (1u << s->state)))
 		out_of_order(s);

@@ -267,7 +267,7 @@ static struct smtpd_session *session_new(struct smtpd_conn *c)
 				  .listener = c->listener,
 				  .client = buf_slice(&b),
 				  .tls_available = c->tls != NULL,
-				  .extensions = SMTPD_EXT_8BITMIME,
+				  .extensions = SMTPD_EXT_8BITMIME | SMTPD_EXT_CHUNKING,
 				  .mechanisms = SLICE_LIT("PLAIN LOGIN")};
 	struct smtpd_session *s = smtpd_session_new(&o, &actions, c);
 	buf_done(&b);

@@ -4,9 +4,9 @@
 
 static const struct slice crlf = {"\r\n", 2};
 
-void data_init(struct data_reader *r, size_t line_max)
+void data_init(struct data_reader *r, enum data_mode mode, size_t line_max)
 {
-	*r = (struct data_reader){.state = DATA_LINE, .line_max = line_max};
+	*r = (struct data_reader){.mode = mode, .state = DATA_LINE, .line_max = line_max};
 }
 
 static void take(struct slice *in, size_t n)
@@ -82,12 +82,18 @@ static size_t line_scan(struct data_reader *r, struct slice in, size_t at, bool 
 	return at + n;
 }
 
+/* Does a dot here have to be looked at? */
+static bool dot_decides(const struct data_reader *r, char c)
+{
+	return c == '.' && r->state == DATA_LINE && r->mode == DATA_DOTS;
+}
+
 /* The longest run from the front of *in that needs no change. */
 static struct slice run(struct data_reader *r, struct slice *in, size_t max)
 {
 	struct slice window = slice_sub(*in, 0, max);
 	size_t n = 0;
-	while (n < window.len && !(r->state == DATA_LINE && window.ptr[n] == '.')) {
+	while (n < window.len && !dot_decides(r, window.ptr[n])) {
 		bool whole;
 		n = line_scan(r, window, n, &whole);
 		r->state = whole ? DATA_LINE : DATA_TEXT;
@@ -116,9 +122,19 @@ static struct slice special(struct data_reader *r, struct slice *in)
 	return SLICE_EMPTY;
 }
 
+static struct slice binary(struct data_reader *r, struct slice *in, size_t max)
+{
+	struct slice out = slice_sub(*in, 0, max);
+	take(in, out.len);
+	r->octets += out.len;
+	return out;
+}
+
 struct slice data_next(struct data_reader *r, struct slice *in, size_t max)
 {
 	ASSERT(max >= crlf.len);
+	if (r->mode == DATA_BINARY)
+		return binary(r, in, max);
 	struct slice out = SLICE_EMPTY;
 	while (out.len == 0 && in->len > 0 && r->state != DATA_END) {
 		if (r->state != DATA_LINE && r->state != DATA_TEXT)
@@ -126,5 +142,17 @@ struct slice data_next(struct data_reader *r, struct slice *in, size_t max)
 		else if ((out = run(r, in, max)).len == 0)
 			out = special(r, in);
 	}
+	return out;
+}
+
+struct slice data_finish(struct data_reader *r)
+{
+	struct slice out = SLICE_EMPTY;
+	ASSERT(r->mode != DATA_DOTS && r->state != DATA_END);
+	if (r->mode == DATA_CHUNKS && r->state == DATA_CR)
+		r->flaws |= DATA_BARE_CR;
+	if (r->mode == DATA_CHUNKS && (r->state == DATA_CR || (r->state == DATA_TEXT && r->line_len > 0)))
+		out = line_end(r, DATA_END);
+	r->state = DATA_END;
 	return out;
 }

@@ -5,6 +5,7 @@
 #define SMTPD_AUTH_LINE_MAX  12288u /* octets of a line of an AUTH exchange, RFC 4954 4 */
 #define SMTPD_SKIP_MAX       (64u * 1024) /* octets of a broken command line thrown away before 421 */
 #define SMTPD_DROP_MAX       (64u << 20)  /* octets read past a refusal inside DATA before 421 */
+#define SMTPD_CHUNK_MAX      (1ull << 40) /* octets that one BDAT may announce; message_size ends it before */
 #define SMTPD_CONTENT_LINE   (1u << 20)   /* octets of one line of content: more is refused with 554 */
 #define SMTPD_HELO_MAX       255u         /* octets of the EHLO argument, RFC 5321 4.5.3.1.2 */
 #define SMTPD_NAME_MAX       255u         /* octets of the name of an authenticated server */

@@ -10,7 +10,7 @@
 /* From each state, where to. */
 static const uint8_t transitions[] = {
 	[SMTPD_MAIL_NONE] = BIT(SMTPD_MAIL_ENVELOPE),
-	[SMTPD_MAIL_ENVELOPE] = BIT(SMTPD_MAIL_STREAMING) | BIT(SMTPD_MAIL_NONE),
+	[SMTPD_MAIL_ENVELOPE] = BIT(SMTPD_MAIL_STREAMING) | BIT(SMTPD_MAIL_REFUSED) | BIT(SMTPD_MAIL_NONE),
 	[SMTPD_MAIL_STREAMING] = BIT(SMTPD_MAIL_ENDED) | BIT(SMTPD_MAIL_REFUSED) | BIT(SMTPD_MAIL_NONE),
 	[SMTPD_MAIL_REFUSED] = BIT(SMTPD_MAIL_NONE),
 	[SMTPD_MAIL_ENDED] = BIT(SMTPD_MAIL_NONE),
@@ -71,7 +71,8 @@ void smtpd_mail_refuse(struct smtpd_session *s, const char *code, const char *fm
 	va_end(ap);
 	struct wire_reply r = smtpd_code(code);
 	r.text = slice_of(text, MIN((size_t)MAX(n, 0), sizeof(text) - 1));
-	s->act->mail_abort(s->ctx);
+	if (s->mail.state == SMTPD_MAIL_STREAMING)
+		s->act->mail_abort(s->ctx);
 	refused(s, &r);
 }
 
@@ -126,14 +127,19 @@ static struct wire_reply flaw_reply(const struct smtpd_session *s, char *text, s
 	return reply;
 }
 
-static void answer_refusal(struct smtpd_session *s)
+/* `text` has SMTPD_HELO_MAX octets of room. */
+static struct wire_reply refusal(const struct smtpd_session *s, char *text)
 {
-	struct smtpd_mail *m = &s->mail;
-	char text[SMTPD_HELO_MAX];
+	const struct smtpd_mail *m = &s->mail;
 	struct wire_reply r = {.code = m->refusal_code, .text = smtpd_text_slice(&m->refusal_text)};
 	memcpy(r.enhanced, m->refusal_enhanced, sizeof(r.enhanced));
-	if (!r.code)
-		r = flaw_reply(s, text, sizeof(text));
+	return r.code ? r : flaw_reply(s, text, SMTPD_HELO_MAX);
+}
+
+static void answer_refusal(struct smtpd_session *s)
+{
+	char text[SMTPD_HELO_MAX];
+	struct wire_reply r = refusal(s, text);
 	smtpd_mail_set_state(s, SMTPD_MAIL_NONE);
 	smtpd_set_state(s, SMTPD_READY);
 	smtpd_reply_wire(s, &r);
@@ -142,6 +148,43 @@ static void answer_refusal(struct smtpd_session *s)
 }
 
 /* ---- content ---- */
+
+static struct slice protocol(const struct smtpd_session *s)
+{
+	static const char *const names[2][2] = {{"ESMTP", "ESMTPA"}, {"ESMTPS", "ESMTPSA"}};
+	static const char *const utf8_names[2][2] = {{"UTF8SMTP", "UTF8SMTPA"}, {"UTF8SMTPS", "UTF8SMTPSA"}};
+	if (!s->esmtp) /* RFC 3848 has no name for HELO under TLS */
+		return SLICE_LIT("SMTP");
+	return slice_str((s->mail.envelope.smtputf8 ? utf8_names : names)[s->tls][s->server.len > 0]);
+}
+
+static void complete_envelope(struct smtpd_session *s)
+{
+	struct record_message *e = &s->mail.envelope;
+	e->time_ms = s->wall_ms;
+	e->server = smtpd_text_slice(&s->server);
+	e->account = e->server;
+	e->listener = s->opt.listener->name;
+	e->client = s->opt.client;
+	e->helo = smtpd_text_slice(&s->helo);
+	e->protocol = protocol(s);
+	e->tls = smtpd_text_slice(&s->tls_text);
+	e->recipients = s->mail.recipients;
+}
+
+bool smtpd_mail_open(struct smtpd_session *s, enum data_mode mode)
+{
+	struct smtpd_mail *m = &s->mail;
+	data_init(&m->reader, mode, SMTPD_CONTENT_LINE);
+	complete_envelope(s);
+	if (!s->act->mail_begin(s->ctx, &m->envelope.id, &m->window))
+		return false;
+	smtpd_mail_set_state(s, SMTPD_MAIL_STREAMING);
+	buf_init(&m->header, s->opt.conf->limit.header_size);
+	m->progress = 0;
+	s->act->set_timer(s->ctx, s->opt.conf->timeout.data);
+	return true;
+}
 
 /* The header section ends with the first empty line; until then it is kept for the duties of submit.c. */
 static void keep_header(struct smtpd_session *s, struct slice run)
@@ -196,7 +239,6 @@ static void hand_over(struct smtpd_session *s, const struct edits *e)
 static void content_ends(struct smtpd_session *s)
 {
 	struct edits e;
-	s->verb = smtpd_cmd_data.name;
 	edits_init(&e);
 	if (s->mail.state == SMTPD_MAIL_STREAMING && smtpd_submit_edits(s, &e))
 		hand_over(s, &e);
@@ -221,7 +263,8 @@ static void note_progress(struct smtpd_session *s, size_t n)
 	}
 }
 
-size_t smtpd_mail_input(struct smtpd_session *s, struct slice in)
+/* Passes on what the window allows; returns how many octets that took. */
+static size_t pass_on(struct smtpd_session *s, struct slice in)
 {
 	struct smtpd_mail *m = &s->mail;
 	struct slice rest = in;
@@ -234,10 +277,60 @@ size_t smtpd_mail_input(struct smtpd_session *s, struct slice in)
 		if (run.len > 0)
 			content(s, run);
 	}
-	size_t used = in.len - rest.len;
-	if (m->reader.state == DATA_END)
+	return in.len - rest.len;
+}
+
+size_t smtpd_mail_input(struct smtpd_session *s, struct slice in)
+{
+	size_t used = pass_on(s, in);
+	s->verb = smtpd_cmd_data.name;
+	if (s->mail.reader.state == DATA_END)
 		content_ends(s);
 	else if (used > 0)
 		note_progress(s, used);
+	return used;
+}
+
+/* ---- chunks (RFC 3030) ---- */
+
+static void last_chunk_ends(struct smtpd_session *s)
+{
+	struct slice run = data_finish(&s->mail.reader);
+	if (run.len > 0)
+		content(s, run);
+	if (s->mail.state == SMTPD_MAIL_STREAMING && flawed(s)) /* a bare CR at the very end */
+		stop_streaming(s);
+	content_ends(s);
+}
+
+void smtpd_chunk_end(struct smtpd_session *s)
+{
+	char text[SMTPD_HELO_MAX];
+	s->verb = smtpd_cmd_bdat.name;
+	if (s->mail.state == SMTPD_MAIL_STREAMING && s->mail.window < 2)
+		return; /* smtpd_session_credit comes back here */
+	if (s->chunk_last) {
+		last_chunk_ends(s);
+		return;
+	}
+	smtpd_set_state(s, SMTPD_CHUNKS);
+	if (s->mail.state == SMTPD_MAIL_REFUSED) {
+		struct wire_reply r = refusal(s, text);
+		smtpd_reply_wire(s, &r);
+	} else {
+		smtpd_reply(s, "250 2.0.0", "%" PRIu64 " octets so far", s->mail.reader.octets);
+	}
+	smtpd_settled(s);
+}
+
+size_t smtpd_chunk_input(struct smtpd_session *s, struct slice in)
+{
+	size_t used = pass_on(s, slice_sub(in, 0, (size_t)MIN(s->chunk_left, in.len)));
+	s->chunk_left -= used;
+	s->verb = smtpd_cmd_bdat.name;
+	if (used > 0)
+		note_progress(s, used);
+	if (used > 0 && s->chunk_left == 0 && s->state == SMTPD_CHUNK)
+		smtpd_chunk_end(s);
 	return used;
 }

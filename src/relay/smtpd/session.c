@@ -11,13 +11,17 @@
 static const uint16_t transitions[SMTPD_STATE_COUNT] = {
 	[SMTPD_NEW] = BIT(SMTPD_GREETED) | BIT(SMTPD_TLS),
 	[SMTPD_TLS] = BIT(SMTPD_GREETED),
-	[SMTPD_GREETED] = BIT(SMTPD_READY),
-	[SMTPD_READY] = BIT(SMTPD_READY) | BIT(SMTPD_TLS) | BIT(SMTPD_AUTH_WAIT) | BIT(SMTPD_MAIL),
+	[SMTPD_GREETED] = BIT(SMTPD_READY) | BIT(SMTPD_DISCARD),
+	[SMTPD_READY] = BIT(SMTPD_READY) | BIT(SMTPD_TLS) | BIT(SMTPD_AUTH_WAIT) | BIT(SMTPD_MAIL) |
+			BIT(SMTPD_DISCARD),
 	[SMTPD_AUTH_WAIT] = BIT(SMTPD_AUTH_CLIENT) | BIT(SMTPD_READY),
 	[SMTPD_AUTH_CLIENT] = BIT(SMTPD_AUTH_WAIT) | BIT(SMTPD_READY),
-	[SMTPD_MAIL] = BIT(SMTPD_RCPT) | BIT(SMTPD_READY),
-	[SMTPD_RCPT] = BIT(SMTPD_DATA) | BIT(SMTPD_READY),
+	[SMTPD_MAIL] = BIT(SMTPD_RCPT) | BIT(SMTPD_READY) | BIT(SMTPD_DISCARD),
+	[SMTPD_RCPT] = BIT(SMTPD_DATA) | BIT(SMTPD_READY) | BIT(SMTPD_CHUNK) | BIT(SMTPD_DISCARD),
 	[SMTPD_DATA] = BIT(SMTPD_COMMIT) | BIT(SMTPD_READY),
+	[SMTPD_CHUNK] = BIT(SMTPD_CHUNKS) | BIT(SMTPD_COMMIT) | BIT(SMTPD_READY),
+	[SMTPD_CHUNKS] = BIT(SMTPD_CHUNK) | BIT(SMTPD_READY),
+	[SMTPD_DISCARD] = BIT(SMTPD_GREETED) | BIT(SMTPD_READY) | BIT(SMTPD_MAIL) | BIT(SMTPD_RCPT),
 	[SMTPD_COMMIT] = BIT(SMTPD_READY),
 };
 
@@ -33,6 +37,9 @@ const char *smtpd_state_name(enum smtpd_state s)
 		[SMTPD_MAIL] = "mail",
 		[SMTPD_RCPT] = "rcpt",
 		[SMTPD_DATA] = "data",
+		[SMTPD_CHUNK] = "chunk",
+		[SMTPD_CHUNKS] = "chunks",
+		[SMTPD_DISCARD] = "discard",
 		[SMTPD_COMMIT] = "commit",
 		[SMTPD_CLOSED] = "closed",
 	};
@@ -98,14 +105,12 @@ void smtpd_close(struct smtpd_session *s, const char *why)
 
 static bool mail_under_way(const struct smtpd_session *s)
 {
-	return s->state == SMTPD_MAIL || s->state == SMTPD_RCPT || s->state == SMTPD_DATA ||
-	       s->state == SMTPD_COMMIT;
+	return s->mail.state != SMTPD_MAIL_NONE;
 }
 
 static bool reads_lines(const struct smtpd_session *s)
 {
-	return s->state == SMTPD_GREETED || s->state == SMTPD_READY || s->state == SMTPD_MAIL ||
-	       s->state == SMTPD_RCPT || s->state == SMTPD_AUTH_CLIENT;
+	return (SMTPD_STATES_COMMAND & BIT(s->state)) || s->state == SMTPD_AUTH_CLIENT;
 }
 
 static void stopping(struct smtpd_session *s)
@@ -282,6 +287,18 @@ static size_t input_line(struct smtpd_session *s, struct slice in)
 	return n;
 }
 
+/* The octets of a chunk that nobody wants. timeout.data is for all of them: they lead nowhere. */
+static size_t discard(struct smtpd_session *s, struct slice in)
+{
+	size_t n = (size_t)MIN(s->chunk_left, in.len);
+	s->chunk_left -= n;
+	if (s->chunk_left == 0) {
+		smtpd_set_state(s, s->discard_back);
+		smtpd_settled(s);
+	}
+	return n;
+}
+
 /* One step; 0: nothing can be consumed now. */
 static size_t input_step(struct smtpd_session *s, struct slice in)
 {
@@ -290,10 +307,15 @@ static size_t input_step(struct smtpd_session *s, struct slice in)
 	case SMTPD_READY:
 	case SMTPD_MAIL:
 	case SMTPD_RCPT:
+	case SMTPD_CHUNKS:
 	case SMTPD_AUTH_CLIENT:
 		return input_line(s, in);
 	case SMTPD_DATA:
 		return smtpd_mail_input(s, in);
+	case SMTPD_CHUNK:
+		return smtpd_chunk_input(s, in);
+	case SMTPD_DISCARD:
+		return discard(s, in);
 	default:
 		return 0;
 	}
@@ -358,15 +380,18 @@ void smtpd_session_timeout(struct smtpd_session *s)
 
 void smtpd_session_credit(struct smtpd_session *s, uint64_t octets)
 {
-	if (s->mail.state == SMTPD_MAIL_STREAMING)
-		s->mail.window += octets;
+	if (s->mail.state != SMTPD_MAIL_STREAMING)
+		return;
+	s->mail.window += octets;
+	if (s->state == SMTPD_CHUNK && s->chunk_left == 0)
+		smtpd_chunk_end(s);
 }
 
 static void mail_answered(struct smtpd_session *s, const struct wire_reply *reply)
 {
 	struct smtpd_mail *m = &s->mail;
 	bool accepted = reply->code / 100 == 2;
-	s->verb = "DATA";
+	s->verb = m->reader.mode == DATA_DOTS ? smtpd_cmd_data.name : smtpd_cmd_bdat.name;
 	smtpd_mail_set_state(s, SMTPD_MAIL_NONE);
 	smtpd_set_state(s, SMTPD_READY);
 	if (accepted)

@@ -1,4 +1,5 @@
-/* One submission session as a pure engine: octets and events in, actions out (RFC 5321, 6409, 4954, 3207, 2920).
+/* One submission session as a pure engine: octets and events in, actions out (RFC 5321, 6409, 4954, 3207, 2920,
+ * 3030).
  *
  * It does no input or output, has no clock and no globals; everything it wants done it asks of `struct
  * smtpd_actions`, whose functions return at once and never call back into the session. Three lives nest: the session
@@ -13,12 +14,16 @@
  *                                            AUTH_CLIENT --"*", malformed--> READY
  *   READY --MAIL--> MAIL --RCPT--> RCPT --DATA--> DATA --final dot--> COMMIT --smtpd_session_result--> READY
  *   MAIL, RCPT --RSET--> READY                    DATA --final dot of a refused mail--> READY
+ *   RCPT, CHUNKS --BDAT--> CHUNK --chunk complete--> CHUNKS        (RFC 3030)
+ *                          CHUNK --last chunk--> COMMIT, READY as behind DATA        CHUNKS --RSET, EHLO--> READY
+ *   GREETED, READY, MAIL, RCPT --BDAT that is refused--> DISCARD --its octets are gone--> where it was
  *   any --QUIT, 421, peer gone--> CLOSED
  *
  * The mail (struct smtpd_mail in session_priv.h):
  *
- *   NONE --MAIL--> ENVELOPE --DATA--> STREAMING --final dot--> ENDED --answer--> NONE
- *   STREAMING --flaw, limit, refused by the queue--> REFUSED --final dot--> NONE
+ *   NONE --MAIL--> ENVELOPE --DATA, BDAT--> STREAMING --its end--> ENDED --answer--> NONE
+ *   STREAMING --flaw, limit, refused by the queue--> REFUSED --its end--> NONE
+ *   ENVELOPE --BDAT while the queue takes nothing--> REFUSED
  *   any --RSET, EHLO, end of the session--> NONE   (withdrawn from the queue if it was STREAMING or ENDED)
  *
  * Invariants:
@@ -52,6 +57,9 @@ enum smtpd_state {
 	SMTPD_MAIL,
 	SMTPD_RCPT,
 	SMTPD_DATA,
+	SMTPD_CHUNK,   /* octets of a BDAT chunk come */
+	SMTPD_CHUNKS,  /* between two chunks of a mail */
+	SMTPD_DISCARD, /* octets of a refused chunk come */
 	SMTPD_COMMIT,
 	SMTPD_CLOSED,
 	SMTPD_STATE_COUNT,
@@ -117,6 +125,8 @@ enum smtpd_extension {
 	SMTPD_EXT_8BITMIME = 1,
 	SMTPD_EXT_SMTPUTF8 = 2,
 	SMTPD_EXT_DSN = 4,
+	SMTPD_EXT_CHUNKING = 8,
+	SMTPD_EXT_BINARYMIME = 16, /* only together with CHUNKING */
 };
 
 struct smtpd_options {

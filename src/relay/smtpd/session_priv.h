@@ -32,6 +32,7 @@ struct smtpd_mail {
 	bool header_done;
 	enum err header_flaw;    /* ERR_LIMIT, ERR_NOMEM */
 	bool refused_recipients; /* one was refused */
+	bool refused_chunk;      /* a BDAT was refused: no content can be whole any more */
 	uint64_t declared_size;  /* MAIL SIZE=; 0: not given */
 	uint64_t window;         /* octets that the queue still takes */
 	uint64_t dropped;        /* octets read since the refusal */
@@ -63,7 +64,10 @@ struct smtpd_session {
 	uint32_t line_max; /* the limit that it broke */
 
 	uint32_t commands_without_mail, bad_commands, bad_recipients, auth_failures, messages;
-	const char *verb; /* static; being worked on, for replies and events */
+	uint64_t chunk_left; /* octets of the chunk under way */
+	bool chunk_last;
+	enum smtpd_state discard_back; /* DISCARD: where it leads back to */
+	const char *verb;              /* static; being worked on, for replies and events */
 	struct slice arg; /* its argument, for the log; borrowed from the input for the time of the command */
 
 	struct smtpd_text client, helo, server, tls_text;
@@ -99,6 +103,10 @@ void smtpd_close(struct smtpd_session *s, const char *why);
 void smtpd_log(struct smtpd_session *s, enum smtpd_event_kind kind, struct slice text);
 
 /* ---- command.c: the table of verbs ---- */
+/* The states in which any command is read; as bits. */
+#define SMTPD_STATES_COMMAND                                                                                 \
+	((1u << SMTPD_GREETED) | (1u << SMTPD_READY) | (1u << SMTPD_MAIL) | (1u << SMTPD_RCPT) |             \
+	 (1u << SMTPD_CHUNKS))
 enum smtpd_args { SMTPD_ARGS_NONE, SMTPD_ARGS_OPTIONAL, SMTPD_ARGS_REQUIRED };
 struct smtpd_verb {
 	const char *name;     /* upper case */
@@ -111,11 +119,13 @@ struct smtpd_verb {
 	void (*proceed)(struct smtpd_session *s, struct slice args);
 };
 void smtpd_command(struct smtpd_session *s, struct slice line); /* without CRLF */
+/* Counts a command that brings no mail on; true: it was one too many, the session is closed. */
+MUST_CHECK bool smtpd_idle_talk(struct smtpd_session *s);
 
 /* ---- cmd_*.c: one verb (or one family) each; rows of the table ---- */
 extern const struct smtpd_verb smtpd_cmd_ehlo, smtpd_cmd_helo, smtpd_cmd_starttls, smtpd_cmd_auth,
-	smtpd_cmd_mail, smtpd_cmd_rcpt, smtpd_cmd_data, smtpd_cmd_rset, smtpd_cmd_noop, smtpd_cmd_vrfy,
-	smtpd_cmd_help, smtpd_cmd_quit;
+	smtpd_cmd_mail, smtpd_cmd_rcpt, smtpd_cmd_data, smtpd_cmd_bdat, smtpd_cmd_rset, smtpd_cmd_noop,
+	smtpd_cmd_vrfy, smtpd_cmd_help, smtpd_cmd_quit;
 void smtpd_auth_line(struct smtpd_session *s, struct slice line); /* a response inside AUTH */
 void smtpd_auth_failed(struct smtpd_session *s, enum wire_auth_outcome outcome, struct slice name);
 
@@ -151,8 +161,13 @@ void smtpd_mail_forget(struct smtpd_session *s); /* any -> NONE; withdraws it fr
 MUST_CHECK bool smtpd_mail_keep(struct smtpd_session *s, struct slice text, struct slice *ret);
 void smtpd_mail_refuse_wire(struct smtpd_session *s, const struct wire_reply *reply);
 void smtpd_mail_refuse(struct smtpd_session *s, const char *code, const char *fmt, ...) ATTR_PRINTF(3, 4);
+/* Opens the mail at the queue: ENVELOPE -> STREAMING. False: the queue takes nothing now. */
+MUST_CHECK bool smtpd_mail_open(struct smtpd_session *s, enum data_mode mode);
 /* Content: consumes what the queue's window allows; 0: none now. */
-size_t smtpd_mail_input(struct smtpd_session *s, struct slice in);
+size_t smtpd_mail_input(struct smtpd_session *s, struct slice in);  /* behind DATA */
+size_t smtpd_chunk_input(struct smtpd_session *s, struct slice in); /* behind BDAT */
+/* All octets of the chunk have come: its answer, or the end of the mail. Waits for credit if it has to. */
+void smtpd_chunk_end(struct smtpd_session *s);
 
 /* ---- submit.c: what a submission server owes a message (RFC 6409 8, RFC 5321 4.4, 6.3) ---- */
 /* Judges the complete header section and fills *ret with the edits. False: the mail was refused. */

@@ -205,7 +205,7 @@ void fake_init(struct fake *f)
 					    .listener = &f->listener,
 					    .client = SLICE_LIT("192.0.2.7"),
 					    .tls_available = true,
-					    .extensions = SMTPD_EXT_8BITMIME,
+					    .extensions = SMTPD_EXT_8BITMIME | SMTPD_EXT_CHUNKING,
 					    .mechanisms = SLICE_LIT("PLAIN LOGIN")};
 	struct buf *const bufs[] = FAKE_BUFS(f);
 	for (size_t i = 0; i < ARRAY_LEN(bufs); i++) {

@@ -20,7 +20,7 @@ struct result {
 static void feed(struct result *res, struct slice in, size_t piece, size_t max, size_t line_max)
 {
 	buf_init(&res->out, 1 << 20);
-	data_init(&res->r, line_max);
+	data_init(&res->r, DATA_DOTS, line_max);
 	size_t at = 0;
 	while (at < in.len && res->r.state != DATA_END) {
 		struct slice part = slice_sub(in, at, piece);
@@ -148,12 +148,75 @@ static void test_long_runs_are_borrowed(void **state)
 	static const char text[] = "one\r\ntwo\r\n\r\nthree\r\n";
 	struct data_reader r;
 	struct slice in = slice_str(text);
-	data_init(&r, 100);
+	data_init(&r, DATA_DOTS, 100);
 	struct slice run = data_next(&r, &in, SIZE_MAX);
 	assert_ptr_equal(run.ptr, text);
 	assert_int_equal(run.len, sizeof(text) - 1);
 	assert_int_equal(in.len, 0);
 	assert_int_equal(r.lines, 4);
+}
+
+/* ---- chunks ---- */
+
+/* What chunked content should become, by the plainest means. */
+static void canonical(struct slice in, struct buf *out)
+{
+	for (size_t i = 0; i < in.len; i++) {
+		if (in.ptr[i] != '\r' && in.ptr[i] != '\n') {
+			buf_add_char(out, in.ptr[i]);
+			continue;
+		}
+		buf_add_str(out, "\r\n");
+		i += in.ptr[i] == '\r' && i + 1 < in.len && in.ptr[i + 1] == '\n';
+	}
+	if (in.len && !slice_ends(buf_slice(out), SLICE_LIT("\r\n")))
+		buf_add_str(out, "\r\n");
+}
+
+static void check_chunks(struct slice in, size_t piece, const struct buf *wanted)
+{
+	struct data_reader r;
+	struct buf out;
+	buf_init(&out, 256);
+	data_init(&r, DATA_CHUNKS, 100);
+	for (size_t at = 0; at < in.len; at += piece)
+		for (struct slice part = slice_sub(in, at, piece); part.len > 0;)
+			buf_add(&out, data_next(&r, &part, 2));
+	buf_add(&out, data_finish(&r));
+	assert_true(slice_eq(buf_slice(&out), buf_slice(wanted)));
+	assert_int_equal(r.octets, out.len);
+	assert_int_equal(r.state, DATA_END);
+	buf_done(&out);
+}
+
+/* All strings of up to six out of CR, LF, dot and a letter, in every split by equal pieces. */
+static void test_every_short_chunk(void **state)
+{
+	static const char letters[4] = {'\r', '\n', '.', 'a'};
+	for (size_t len = 0; len <= 6; len++) {
+		for (unsigned n = 0; n < 1u << (2 * len); n++) {
+			char text[6];
+			struct buf wanted;
+			for (size_t i = 0; i < len; i++)
+				text[i] = letters[(n >> (2 * i)) & 3];
+			buf_init(&wanted, 256);
+			canonical(slice_of(text, len), &wanted);
+			for (size_t piece = 1; piece <= MAX(len, 1); piece++)
+				check_chunks(slice_of(text, len), piece, &wanted);
+			buf_done(&wanted);
+		}
+	}
+}
+
+static void test_binary_chunks_are_untouched(void **state)
+{
+	static const char text[] = ".\r\n.\r\n\n\r\0z";
+	struct data_reader r;
+	struct slice in = slice_of(text, sizeof(text) - 1);
+	data_init(&r, DATA_BINARY, 3);
+	assert_true(slice_eq(data_next(&r, &in, SIZE_MAX), slice_of(text, sizeof(text) - 1)));
+	assert_int_equal(data_finish(&r).len, 0);
+	assert_int_equal(r.flaws, 0);
 }
 
 int main(void)
@@ -163,6 +226,8 @@ int main(void)
 		cmocka_unit_test(test_every_short_string),
 		cmocka_unit_test(test_nul),
 		cmocka_unit_test(test_long_runs_are_borrowed),
+		cmocka_unit_test(test_every_short_chunk),
+		cmocka_unit_test(test_binary_chunks_are_untouched),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
