@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -473,6 +474,62 @@ static void test_a_live_message_keeps_its_segment(void **state)
 	assert_string_not_equal(files(f, "seg-").name, seg.name);
 }
 
+static uint64_t moved(const struct fixture *f)
+{
+	struct spool_stats st;
+	spool_stats(f->w.spool, &st);
+	return st.moved;
+}
+
+#define SAID_MAX 8000
+
+/* Verdicts about one message, numbered; one every `gap` ms until it has moved. Returns the last that was acknowledged. */
+static unsigned talk_until_moved(struct fixture *f, uint64_t id, uint64_t gap)
+{
+	static struct world_done done[SAID_MAX];
+	uint64_t next = 0;
+	unsigned said = 0, acknowledged = 0;
+	for (unsigned i = 0; i < 20000 && moved(f) == 0; i++) {
+		if (said < SAID_MAX && loop_now(f->w.loop) >= next) {
+			char text[32];
+			struct spool_batch *b = spool_batch_new(f->w.spool);
+			snprintf(text, sizeof(text), "%u", said);
+			assert_int_equal(spool_batch_verdict(b, id, slice_str(text)), ERR_OK);
+			world_commit(b, &done[said++]);
+			next = loop_now(f->w.loop) + gap;
+		}
+		loop_turn(f->w.loop, 1);
+	}
+	assert_int_equal(moved(f), 1);
+	while (acknowledged + 1 < said && done[acknowledged + 1].done)
+		acknowledged++;
+	return acknowledged;
+}
+
+/* The power goes right after a message was copied about which more and more was said. */
+static void test_a_copy_misses_nothing(void **state)
+{
+	struct fixture *f = *state;
+	for (uint64_t gap = 5; gap <= 16; gap++) {
+		f->w.options.archive_ms = 3600000;
+		reopen(f);
+		uint64_t id = put(f, 500);
+		for (int i = 0; i < 40; i++)
+			finish(f, put(f, 9000));
+		sim_jump_wall(f->w.loop, 2 * 3600000);
+		sim_set_worker_delay(f->w.loop, 1 + gap % 2);
+		unsigned acknowledged = talk_until_moved(f, id, gap);
+		sim_disk_cut_at(f->sim, sim_disk_ops(f->sim) + 1);
+		world_close(&f->w);
+		sim_disk_reboot(f->sim, gap);
+		sim_set_worker_delay(f->w.loop, 0);
+		world_open(&f->w);
+		assert_int_equal(f->w.live_count, 1);
+		assert_true((unsigned)atoi(f->w.live[0].verdict) >= acknowledged);
+		finish(f, id);
+	}
+}
+
 /* Until no segment lies before the one that is active and its neighbour. */
 static bool wait_for_segments(struct fixture *f, size_t n)
 {
@@ -609,6 +666,7 @@ int main(void)
 		CASE(test_finished_segments_go),
 		CASE(test_a_live_message_keeps_its_segment),
 		CASE(test_live_messages_move_out_of_old_segments),
+		CASE(test_a_copy_misses_nothing),
 		CASE(test_archive_stays_for_its_time),
 		CASE(test_archive_goes_before_mail_is_refused),
 		CASE(test_large_files_go_with_their_message),

@@ -192,32 +192,43 @@ static void script(struct run *r)
 	settle(r);
 }
 
+static void pass(struct run *r, unsigned ms)
+{
+	for (uint64_t until = loop_now(r->w.loop) + ms; r->w.spool && loop_now(r->w.loop) < until;)
+		loop_turn(r->w.loop, 1);
+}
+
 /* Few messages live long among many that come and go: they move from segment to segment, while more is said of them. */
 static void script_aging(struct run *r)
 {
-	struct expected *a, *b, *big;
+	enum { ROUNDS = 12 };
+	struct expected *a, *c, *big;
 	reopen(r);
-	a = put(r, 4, 3000);
+	sim_set_worker_delay(r->w.loop, 4); /* so that the two workers' jobs overlap in many ways */
+	a = put(r, ROUNDS + 1, 3000);
+	c = put(r, ROUNDS + 1, 1000);
 	big = put(r, 2, 70000);
-	b = put(r, 1, 100);
 	settle(r);
-	result(r, b, 0, SPOOL_DEFERRED);
+	result(r, big, 1, SPOOL_DEFERRED);
 	hold(r, a);
 	settle(r);
-	for (uint32_t round = 0; round < 14; round++) {
+	for (uint32_t round = 0; round < ROUNDS; round++) {
 		size_t first = r->count;
-		for (int i = 0; i < 12; i++)
-			put(r, 1, 5000);
+		for (int i = 0; i < 15; i++)
+			put(r, 1, 4000);
 		settle(r);
 		for (size_t i = first; i < r->count; i++)
 			result(r, &r->m[i], 0, SPOOL_DELIVERED);
-		result(r, a, round % 4, round % 4 == 1 ? SPOOL_DELIVERED : SPOOL_DEFERRED);
+		pass(r, 40 + round);
+		result(r, a, round, SPOOL_DELIVERED);
+		pass(r, 3 + round % 5);
+		result(r, c, round, SPOOL_DELIVERED);
+		pass(r, 60);
 		settle(r);
-		if (r->w.spool)
-			world_turns(&r->w, 12);
 	}
 	result(r, big, 0, SPOOL_DELIVERED);
 	settle(r);
+	sim_set_worker_delay(r->w.loop, 0);
 }
 
 typedef void script_fn(struct run *r);
