@@ -56,7 +56,7 @@ static uint64_t add_changed(struct store *s, struct buf *out)
 
 static bool complete_due(const struct store *s)
 {
-	return !s->checkpoint || s->gone.failed || s->chain >= SPOOL_CHECKPOINT_CHAIN ||
+	return !s->checkpoint || s->complete_wanted || s->gone.failed || s->chain >= SPOOL_CHECKPOINT_CHAIN ||
 	       s->chain_octets >= s->base_octets;
 }
 
@@ -105,8 +105,10 @@ static void account(struct store *s, const struct sealing *se)
 	s->checkpoint = se->data.failed ? 0 : se->segment->sequence;
 	s->chain = se->complete ? 0 : s->chain + 1;
 	s->chain_octets = se->complete ? 0 : s->chain_octets + se->data.len;
-	if (se->complete)
+	if (se->complete) {
 		s->base_octets = se->data.len;
+		s->complete_wanted = false;
+	}
 }
 
 /* ---- writing, on the bulk worker ---- */

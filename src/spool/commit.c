@@ -244,7 +244,7 @@ static void roll(struct store *s)
 		uint64_t ms = loop_now(s->spool.loop) - a->since;
 		segment_make(s, ms < SPOOL_ZERO_BELOW_MS);
 	}
-	if (a->end < size || !s->next)
+	if ((a->end < size && !a->retire) || !s->next)
 		return;
 	s->active = s->next;
 	s->next = NULL;
@@ -258,6 +258,8 @@ static void group_done(struct job *j);
 void commit_kick(void *ctx)
 {
 	struct store *s = ctx;
+	if (!s->writing && s->active && s->active->retire)
+		roll(s);
 	if (s->writing || s->ready.count == 0)
 		return;
 	if (!s->active) {
@@ -275,6 +277,15 @@ void commit_kick(void *ctx)
 	g->job = (struct job){.run = run_group, .done = group_done};
 	s->writing = true;
 	worker_submit(s->committer, &g->job);
+}
+
+void commit_retire(struct store *s)
+{
+	if (!s->active)
+		return;
+	s->active->retire = true;
+	segment_make(s, false);
+	commit_kick(s); /* or when it is made */
 }
 
 /* ---- on the loop: what came of it ---- */

@@ -20,6 +20,7 @@ struct removal {
 	struct job job;
 	struct store *store;
 	uint64_t sequence, octets;
+	enum format_kept kept;
 	bool gone;
 };
 
@@ -38,11 +39,26 @@ static bool tight(const struct store *s)
 	return s->full || (s->total_octets && s->free_octets < wanted);
 }
 
-static bool expired(const struct store *s, const struct segment *seg)
+static bool older(const struct store *s, const struct segment *seg, uint64_t ms)
 {
 	int64_t age = loop_wall(s->spool.loop) - seg->last_ms;
-	return !s->spool.options.archive_ms || tight(s) ||
-	       (age > 0 && (uint64_t)age > s->spool.options.archive_ms);
+	return age > 0 && (uint64_t)age > ms;
+}
+
+/* When room gets scarce, content goes first; whole segments only when there is nothing else or no time. */
+static bool expired(const struct store *s, const struct segment *seg)
+{
+	uint64_t ms = s->spool.options.archive_ms;
+	bool scarce = low(s) || (tight(s) && seg->kept == FORMAT_KEPT_RECORDS);
+	return !ms || scarce || older(s, seg, ms);
+}
+
+static enum format_kept allowed(const struct store *s, const struct segment *seg)
+{
+	const struct spool_options *o = &s->spool.options;
+	if (tight(s) || older(s, seg, o->headers_ms))
+		return FORMAT_KEPT_RECORDS;
+	return older(s, seg, o->body_ms) ? FORMAT_KEPT_HEADERS : FORMAT_KEPT_ALL;
 }
 
 /* A checkpoint that the next recovery would begin with stays, whatever its segment's messages are. */
@@ -64,7 +80,7 @@ static void run_removal(struct job *j)
 	struct removal *r = CONTAINER_OF(j, struct removal, job);
 	const struct disk *d = &r->store->disk;
 	char name[STORE_NAME_MAX];
-	store_name_segment(name, r->sequence);
+	store_name_kept(name, r->sequence, r->kept);
 	/* What cannot be removed now is found again at the next opening. */
 	r->gone = d->ops->unlink(d->self, name) == 0;
 	if (r->gone)
@@ -87,6 +103,21 @@ static void removal_done(struct job *j)
 	store_check_closed(s);
 }
 
+/* From the oldest on; behind one that is needed as it is, none is touched. */
+static void digest_oldest(struct store *s)
+{
+	for (struct list_node *n = s->segments.head.next; n != &s->segments.head && !s->digesting;
+	     n = n->next) {
+		struct segment *seg = CONTAINER_OF(n, struct segment, node);
+		if (allowed(s, seg) > seg->kept && movable(s, seg))
+			move_start(s, seg);
+		if (needed(s, seg))
+			return;
+		if (allowed(s, seg) > seg->kept)
+			digest_start(s, seg, allowed(s, seg));
+	}
+}
+
 /* False: nothing may go. */
 static bool remove_oldest(struct store *s)
 {
@@ -94,8 +125,10 @@ static bool remove_oldest(struct store *s)
 	struct segment *seg = n ? CONTAINER_OF(n, struct segment, node) : NULL;
 	if (s->removing)
 		return true;
-	if (!seg || !expired(s, seg))
+	if (!seg || !expired(s, seg)) {
+		digest_oldest(s);
 		return false;
+	}
 	if (needed(s, seg)) {
 		if (movable(s, seg))
 			move_start(s, seg);
@@ -106,6 +139,7 @@ static bool remove_oldest(struct store *s)
 		return false;
 	*r = (struct removal){.store = s,
 			      .sequence = seg->sequence,
+			      .kept = seg->kept,
 			      .octets = seg->allocated,
 			      .job = {.run = run_removal, .done = removal_done}};
 	list_remove(&s->segments, &seg->node);
@@ -113,6 +147,38 @@ static bool remove_oldest(struct store *s)
 	s->removing = true;
 	store_bulk(s, &r->job);
 	return true;
+}
+
+/* ---- the age of the active segment ---- */
+
+/* Little mail fills a segment slowly, and all of it would be kept as long as the youngest of it may be. */
+static uint64_t lifetime(const struct store *s)
+{
+	return MAX((uint64_t)SPOOL_LIFETIME_MIN_MS,
+		   MIN(s->spool.options.body_ms / 8, (uint64_t)SPOOL_LIFETIME_MAX_MS));
+}
+
+/* A segment that only a checkpoint keeps: a complete one behind it lets it go. */
+static bool kept_by_checkpoint(const struct store *s)
+{
+	for (const struct list_node *n = s->segments.head.next; n != &s->segments.head; n = n->next) {
+		const struct segment *seg = CONTAINER_OF(n, const struct segment, node);
+		if (seg != s->active && !seg->live && seg->sequence >= s->base &&
+		    seg->end > FORMAT_SEGMENT_HEADER && allowed(s, seg) > seg->kept)
+			return true;
+	}
+	return false;
+}
+
+static void retire_active(struct store *s)
+{
+	const struct segment *a = s->active;
+	if (!a || !s->spool.options.archive_ms || loop_now(s->spool.loop) - a->since <= lifetime(s))
+		return;
+	bool wanted = kept_by_checkpoint(s);
+	s->complete_wanted |= wanted;
+	if (wanted || a->end > FORMAT_SEGMENT_HEADER)
+		commit_retire(s);
 }
 
 /* ---- large files without a message ---- */
@@ -212,7 +278,9 @@ static void sweep(struct store *s)
 	struct sweep *w = s->sweeping ? NULL : NEW(struct sweep);
 	if (!w)
 		return;
-	uint64_t keep = low(s) ? 0 : s->spool.options.archive_ms;
+	/* Digests read the headers of large content too: it stays until they have been made. */
+	uint64_t keep =
+		low(s) || !s->spool.options.archive_ms ? 0 : s->spool.options.body_ms + 2 * lifetime(s);
 	*w = (struct sweep){.store = s, .job = {.run = run_list, .done = list_done}};
 	w->before_ms = loop_wall(s->spool.loop) - (int64_t)MIN(keep, (uint64_t)INT64_MAX / 2);
 	s->sweeping = true;
@@ -267,6 +335,7 @@ void keep_tick(void *ctx)
 	struct store *s = ctx;
 	timer_set(&s->tick, SPOOL_TICK_MS);
 	look(s, true);
+	retire_active(s);
 	if (loop_now(s->spool.loop) >= s->sweep_at) {
 		s->sweep_at = loop_now(s->spool.loop) + SPOOL_SWEEP_MS;
 		sweep(s);

@@ -33,5 +33,10 @@
 #define SPOOL_LIVE_SLICE       256u       /* messages shown per turn while opening */
 #define SPOOL_SLICE            (4u << 20) /* octets that one job of the bulk worker looks at in the background */
 #define SPOOL_MOVE_SHARE       4u         /* live messages are moved if they are at most one in so many */
-#define SPOOL_MOVE_ANYWAY_MS   86400000 /* or if nothing was added to their segment for so long */
-#define SPOOL_MOVE_WAIT_MS     600000u  /* then it is looked at again */
+#define SPOOL_MOVE_ANYWAY_MS   86400000    /* or if nothing was added to their segment for so long */
+#define SPOOL_MOVE_WAIT_MS     600000u     /* then it is looked at again */
+#define SPOOL_HEADERS_MAX      (64u << 10) /* octets of a content in which its first empty line is looked for */
+#define SPOOL_DIGEST_WAIT_MS   60000u      /* after a digest that came to nothing */
+#define SPOOL_LIFETIME_MIN_MS                                                                                \
+	600000u /* a segment with something in it is sealed after an eighth of body_ms: at least */
+#define SPOOL_LIFETIME_MAX_MS 86400000u /* at most */

@@ -291,7 +291,7 @@ static void run_walking(struct job *j)
 	struct walking *w = CONTAINER_OF(j, struct walking, job);
 	struct disk d = w->store->disk;
 	char name[STORE_NAME_MAX];
-	store_name_segment(name, w->segment->sequence);
+	store_name_kept(name, w->segment->sequence, w->segment->kept);
 	int fd = d.ops->open(d.self, name, O_RDONLY, 0);
 	if (fd < 0) {
 		w->failed = err_from_errno(-fd);

@@ -29,6 +29,16 @@ static void sort(struct numbers *l)
 		qsort(l->items, l->count, sizeof(*l->items), ascending);
 }
 
+/* A segment and its digest have the same number. */
+static void unique(struct numbers *l)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < l->count; i++)
+		if (kept == 0 || l->items[kept - 1] != l->items[i])
+			l->items[kept++] = l->items[i];
+	l->count = kept;
+}
+
 static void fail_errno(struct recovery *r, int errnum, const char *what)
 {
 	if (!r->failed)
@@ -48,7 +58,8 @@ static bool on_name(void *ctx, const char *name)
 	struct recovery *r = ctx;
 	uint64_t v;
 	bool kept = true;
-	if (store_parse_name(name, "seg-", &v))
+	if (store_parse_name(name, "seg-", &v) || store_parse_name(name, "hdr-", &v) ||
+	    store_parse_name(name, "idx-", &v))
 		kept = numbers_add(&r->sequences, v);
 	else if (store_parse_name(name, "msg-", &v))
 		kept = numbers_add(&r->larges, v);
@@ -77,6 +88,7 @@ static void lock_and_list(struct recovery *r)
 	if (e)
 		fail_errno(r, -e, "listing the spool");
 	sort(&r->sequences);
+	unique(&r->sequences);
 	sort(&r->larges);
 }
 
@@ -127,21 +139,33 @@ static void set_aside(struct recovery *r, const char *name, uint64_t sequence, b
 	r->report.damaged++;
 }
 
-/* Where the checkpoint lies that the segment ends in; 0: it has none. */
-static uint64_t find_seal(struct recovery *r, int fd, const struct segment *seg)
+static bool find_seal(struct recovery *r, int fd, const struct segment *seg, struct format_record *ret)
 {
 	const struct disk *d = recover_disk(r);
 	char seal[FORMAT_RECORD_HEADER];
-	struct format_record rec;
-	if (seg->allocated < FORMAT_SEGMENT_HEADER + 2 * FORMAT_RECORD_HEADER || seg->allocated % 8)
-		return 0;
+	if (seg->allocated < FORMAT_SEGMENT_HEADER + FORMAT_RECORD_HEADER || seg->allocated % 8)
+		return false;
 	uint64_t at = seg->allocated - FORMAT_RECORD_HEADER;
 	struct slice in = slice_of(seal, sizeof(seal));
-	if (d->ops->pread(d->self, fd, seal, sizeof(seal), at) != (ssize_t)sizeof(seal) ||
-	    format_header_read(in, at, &rec) != ERR_OK || rec.type != FORMAT_SEAL ||
-	    !format_intact(&rec, in, seg->seed))
+	return d->ops->pread(d->self, fd, seal, sizeof(seal), at) == (ssize_t)sizeof(seal) &&
+	       format_header_read(in, at, ret) == ERR_OK && ret->type == FORMAT_SEAL &&
+	       format_intact(ret, in, seg->seed);
+}
+
+/* Where the checkpoint lies that the segment ends in; 0: it has none. */
+static uint64_t find_checkpoint(struct recovery *r, int fd, const struct segment *seg)
+{
+	struct format_record rec;
+	if (!find_seal(r, fd, seg, &rec))
 		return 0;
-	return rec.id < at && rec.id >= FORMAT_SEGMENT_HEADER && rec.id % 8 == 0 ? rec.id : 0;
+	return rec.id < rec.offset && rec.id >= FORMAT_SEGMENT_HEADER && rec.id % 8 == 0 ? rec.id : 0;
+}
+
+static void add_segment(struct recovery *r, struct segment *seg, uint64_t generation)
+{
+	list_push_back(&r->store->segments, &seg->node);
+	r->segments[r->segment_count++] = seg;
+	r->store->spool.generation = MAX(r->store->spool.generation, generation);
 }
 
 static void keep_segment(struct recovery *r, int fd, const struct format_segment *h,
@@ -156,17 +180,95 @@ static void keep_segment(struct recovery *r, int fd, const struct format_segment
 	seg->seed = format_seed(h);
 	seg->allocated = seg->end = st->size;
 	seg->last_ms = MAX(h->created_ms, st->mtime_ms);
-	uint64_t checkpoint = find_seal(r, fd, seg);
+	uint64_t checkpoint = find_checkpoint(r, fd, seg);
 	seg->sealed = checkpoint != 0;
 	if (seg->sealed)
 		seg->end = checkpoint;
-	list_push_back(&r->store->segments, &seg->node);
-	r->segments[r->segment_count++] = seg;
-	r->store->spool.generation = MAX(r->store->spool.generation, h->generation);
+	add_segment(r, seg, h->generation);
+}
+
+/* ---- digests ---- */
+
+/* NULL: none that is whole. */
+static struct segment *read_digest(struct recovery *r, uint64_t sequence, enum format_kept kept, int fd)
+{
+	const struct disk *d = recover_disk(r);
+	char head[FORMAT_SEGMENT_HEADER] = {0};
+	struct format_segment h;
+	struct format_record seal;
+	struct disk_stat st;
+	if (d->ops->stat(d->self, fd, &st) != 0 || d->ops->pread(d->self, fd, head, sizeof(head), 0) < 0 ||
+	    !decode_header(r, slice_of(head, sizeof(head)), sequence, &h) || h.kept != kept)
+		return NULL;
+	struct segment *seg = segment_new(sequence);
+	if (!seg) {
+		recover_fail_memory(r);
+		return NULL;
+	}
+	seg->generation = h.generation;
+	seg->seed = format_seed(&h);
+	seg->kept = kept;
+	seg->last_ms = h.last_ms;
+	seg->allocated = st.size;
+	seg->end = st.size - FORMAT_RECORD_HEADER;
+	if (find_seal(r, fd, seg, &seal))
+		return seg;
+	mem_free(seg);
+	return NULL;
+}
+
+static bool exists(struct recovery *r, uint64_t sequence, enum format_kept kept)
+{
+	const struct disk *d = recover_disk(r);
+	char name[STORE_NAME_MAX];
+	store_name_kept(name, sequence, kept);
+	int fd = d->ops->open(d->self, name, O_RDONLY, 0);
+	if (fd >= 0)
+		d->ops->close(d->self, fd);
+	return fd >= 0;
+}
+
+/* What the digest was made of goes, if it is still there: the power may have gone before it did. */
+static void remove_sources(struct recovery *r, uint64_t sequence, enum format_kept kept)
+{
+	const struct disk *d = recover_disk(r);
+	char name[STORE_NAME_MAX];
+	for (unsigned less = FORMAT_KEPT_ALL; less < kept; less++) {
+		store_name_kept(name, sequence, (enum format_kept)less);
+		d->ops->unlink(d->self, name);
+	}
+}
+
+/* A digest that is whole stands for its segment; one that is not was being written, and its source is there. */
+static bool open_digest(struct recovery *r, uint64_t sequence, enum format_kept kept)
+{
+	const struct disk *d = recover_disk(r);
+	char name[STORE_NAME_MAX];
+	store_name_kept(name, sequence, kept);
+	int fd = d->ops->open(d->self, name, O_RDONLY, 0);
+	if (fd < 0)
+		return false;
+	struct segment *seg = read_digest(r, sequence, kept, fd);
+	d->ops->close(d->self, fd);
+	if (r->failed)
+		return true; /* nothing is decided in this opening */
+	if (seg) {
+		add_segment(r, seg, seg->generation);
+		remove_sources(r, sequence, kept);
+	} else {
+		bool source = exists(r, sequence, FORMAT_KEPT_ALL) ||
+			      (kept == FORMAT_KEPT_RECORDS && exists(r, sequence, FORMAT_KEPT_HEADERS));
+		set_aside(r, name, sequence, source);
+	}
+	return seg != NULL;
 }
 
 static void open_segment(struct recovery *r, uint64_t sequence)
 {
+	if (open_digest(r, sequence, FORMAT_KEPT_RECORDS) || open_digest(r, sequence, FORMAT_KEPT_HEADERS)) {
+		r->store->next_sequence = sequence + 1;
+		return;
+	}
 	const struct disk *d = recover_disk(r);
 	char name[STORE_NAME_MAX], head[FORMAT_SEGMENT_HEADER] = {0};
 	struct format_segment h;
@@ -174,6 +276,8 @@ static void open_segment(struct recovery *r, uint64_t sequence)
 	store_name_segment(name, sequence);
 	r->store->next_sequence = sequence + 1;
 	int fd = d->ops->open(d->self, name, O_RDONLY, 0);
+	if (fd == -ENOENT)
+		return; /* only a digest was there, and it was damaged */
 	if (fd < 0) {
 		fail_errno(r, -fd, name);
 		return;
@@ -520,7 +624,7 @@ static void recover_tail(struct recovery *r, struct segment *seg)
 	const struct disk *d = recover_disk(r);
 	struct tail t = {0};
 	char name[STORE_NAME_MAX];
-	store_name_segment(name, seg->sequence);
+	store_name_kept(name, seg->sequence, seg->kept);
 	int fd = d->ops->open(d->self, name, O_RDONLY, 0);
 	if (fd < 0) {
 		fail_errno(r, -fd, name);
@@ -530,7 +634,7 @@ static void recover_tail(struct recovery *r, struct segment *seg)
 	judge_damage(r, fd, seg, &t);
 	d->ops->close(d->self, fd);
 	mem_free(t.damage.items);
-	if (!r->failed && !seg->sealed)
+	if (!r->failed && !seg->sealed && seg->kept == FORMAT_KEPT_ALL)
 		settle(r, seg, name);
 	/* Only the last group of the last segment can have been cut off between its sync and its answers. */
 	r->report.unanswered = t.group ? t.group_messages : r->report.unanswered;

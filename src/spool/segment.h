@@ -5,6 +5,8 @@
  *
  *     making: segment_make     roll: commit.c     sealing: checkpoint_seal     gone: keep.c
  *
+ * Once nothing in it is live, a digest takes its place when its content, later its headers, may go (digest.c).
+ *
  * Only the active segment grows. A segment found at opening is sealed or abandoned from the start.
  */
 #pragma once
@@ -28,6 +30,8 @@ struct segment {
 	uint64_t move_at;   /* loop time before which nobody looks whether its live messages can be moved */
 	uint64_t messages;  /* in it, finished ones too; 0: not counted yet */
 	bool sealed;        /* ends in a checkpoint */
+	bool retire;        /* active, and to be sealed although it is not full */
+	enum format_kept kept;  /* of its finished messages; less than all: a digest (digest.c) */
 	struct loan_file *loan; /* NULL: not open for loans */
 };
 

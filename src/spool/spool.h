@@ -70,8 +70,9 @@ struct spool_options {
 	uint64_t segment_size;    /* octets, 0: 64 MiB */
 	uint64_t large_threshold; /* content above it goes to a file of its own; 0: 256 KiB */
 	uint64_t disk_reserve;    /* octets to keep free; 0: 64 MiB; back end segments only */
-	uint64_t archive_ms; /* how long finished messages stay readable; 0: until the segment is needed no
-				more */
+	/* How long finished messages are kept: their records and, for a shorter time, headers and content.
+	 * archive_ms 0: until their segment is needed no more. headers_ms, body_ms 0: as long as what is named before. */
+	uint64_t archive_ms, headers_ms, body_ms;
 };
 
 /* Opening is asynchronous: on_live for each live message, then on_ready. ERR_BUSY in on_ready: another

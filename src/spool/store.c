@@ -10,6 +10,12 @@ void store_name_segment(char out[STORE_NAME_MAX], uint64_t sequence)
 	snprintf(out, STORE_NAME_MAX, "seg-%016llx", (unsigned long long)sequence);
 }
 
+void store_name_kept(char out[STORE_NAME_MAX], uint64_t sequence, enum format_kept kept)
+{
+	static const char *const prefixes[] = {"seg", "hdr", "idx"};
+	snprintf(out, STORE_NAME_MAX, "%s-%016llx", prefixes[kept], (unsigned long long)sequence);
+}
+
 void store_name_large(char out[STORE_NAME_MAX], uint64_t id)
 {
 	snprintf(out, STORE_NAME_MAX, "msg-%016llx", (unsigned long long)id);
@@ -188,6 +194,8 @@ static void take_options(struct spool_options *o)
 	o->segment_size =
 		or_default(o->segment_size, SPOOL_SEGMENT_DEFAULT, SPOOL_SEGMENT_MIN, SPOOL_SEGMENT_MAX);
 	o->large_threshold = or_default(o->large_threshold, SPOOL_LARGE_DEFAULT, 1, SPOOL_LARGE_MAX);
+	o->headers_ms = o->headers_ms ? MIN(o->headers_ms, o->archive_ms) : o->archive_ms;
+	o->body_ms = o->body_ms ? MIN(o->body_ms, o->headers_ms) : o->headers_ms;
 	o->disk_reserve = or_default(o->disk_reserve, SPOOL_RESERVE_DEFAULT, 0, UINT64_MAX);
 }
 

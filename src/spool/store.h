@@ -11,6 +11,7 @@
  *   loan.c        descriptors for borrowers
  *   read.c        envelopes and walks
  *   move.c        compaction: live messages leave the oldest segment
+ *   digest.c      finished messages without their content, then without their headers
  *   keep.c        free space, removal of what is needed no more
  *
  * All state lives on the loop. A worker gets a job with copies of what it needs; while a group is written, the
@@ -61,18 +62,19 @@ struct store {
 	uint64_t base;       /* sequence of the complete one that it builds on */
 	uint32_t chain;      /* checkpoints since the complete one */
 	uint64_t chain_octets, base_octets;
-	struct buf gone; /* u64 ids that older checkpoints know and that have left the index */
+	bool complete_wanted; /* the next one is complete, so that older segments may go */
+	struct buf gone;      /* u64 ids that older checkpoints know and that have left the index */
 	/* loans */
 	struct map loans; /* struct loan_file by number */
 	struct list idle; /* struct loan_file without a borrower, last used at the back */
 	uint64_t next_loan;
 	/* space */
 	uint64_t free_octets, total_octets;
-	bool looking, removing, sweeping, moving; /* jobs under way */
-	bool full;                                /* a write found no space */
-	uint64_t moved;                           /* messages that left their segment */
-	uint64_t sweep_at;                        /* loop time of the next look for large files */
-	struct recovery *recovery;                /* while opening */
+	bool looking, removing, sweeping, moving, digesting; /* jobs under way */
+	bool full;                                           /* a write found no space */
+	uint64_t moved;                                      /* messages that left their segment */
+	uint64_t sweep_at;                                   /* loop time of the next look for large files */
+	struct recovery *recovery;                           /* while opening */
 	struct task closed;
 	bool recovered; /* the index says what the files say */
 	bool opened;    /* on_ready has come */
@@ -84,6 +86,8 @@ static inline struct store *store_of(struct spool *sp)
 }
 
 void store_name_segment(char out[STORE_NAME_MAX], uint64_t sequence);
+/* The file that it is in now: seg-, hdr- or idx-. */
+void store_name_kept(char out[STORE_NAME_MAX], uint64_t sequence, enum format_kept kept);
 void store_name_large(char out[STORE_NAME_MAX], uint64_t id);
 bool store_parse_name(const char *name, const char *prefix, uint64_t *ret_number);
 void store_bulk(struct store *s, struct job *j);
@@ -100,6 +104,7 @@ void segment_make(struct store *s, bool zeroed); /* a `next` one, unless there i
 /* commit.c */
 void commit_submit(struct spool_batch *b);
 void commit_kick(void *ctx);
+void commit_retire(struct store *s); /* seals the active segment although it is not full */
 void commit_fail_ready(struct store *s, const struct diag *why);
 
 /* large.c */
@@ -141,6 +146,10 @@ MUST_CHECK enum err read_record(struct disk d, int fd, uint64_t seed, uint64_t o
 /* move.c */
 /* Copies the live messages of the oldest segment, if that is worth it; keep_look follows. */
 void move_start(struct store *s, struct segment *from);
+
+/* digest.c */
+/* Writes what `kept` names of a segment without live messages, which then takes its place; keep_look follows. */
+void digest_start(struct store *s, struct segment *seg, enum format_kept kept);
 
 /* keep.c */
 void keep_tick(void *ctx);

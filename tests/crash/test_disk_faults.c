@@ -8,7 +8,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -510,6 +509,7 @@ static unsigned talk_until_moved(struct fixture *f, uint64_t id, uint64_t gap)
 static void test_a_copy_misses_nothing(void **state)
 {
 	struct fixture *f = *state;
+	uint64_t recovered;
 	for (uint64_t gap = 5; gap <= 16; gap++) {
 		f->w.options.archive_ms = 3600000;
 		reopen(f);
@@ -525,7 +525,8 @@ static void test_a_copy_misses_nothing(void **state)
 		sim_set_worker_delay(f->w.loop, 0);
 		world_open(&f->w);
 		assert_int_equal(f->w.live_count, 1);
-		assert_true((unsigned)atoi(f->w.live[0].verdict) >= acknowledged);
+		assert_int_equal(slice_to_u64(slice_str(f->w.live[0].verdict), SAID_MAX, &recovered), ERR_OK);
+		assert_true(recovered >= acknowledged);
 		finish(f, id);
 	}
 }

@@ -235,9 +235,12 @@ static enum err open_spool(struct queue *q, struct diag *d)
 {
 	static const struct spool_events events = {
 		.on_live = on_live, .on_ready = on_ready, .on_health = on_health};
+	const struct conf_retention *keep = &q->env.conf->retention;
 	struct spool_options o = {.segment_size = q->env.spool_segment,
 				  .disk_reserve = q->env.conf->disk_reserve,
-				  .archive_ms = q->env.conf->retention.index};
+				  .archive_ms = keep->index,
+				  .headers_ms = MAX(keep->headers, 1u),
+				  .body_ms = MAX(keep->body, 1u)};
 	if (!q->env.disk.ops)
 		return spool_open_memory(q->env.loop, &o, &events, q, &q->spool, d);
 	return spool_open_segments(q->env.loop, q->env.disk, &o, &events, q, &q->spool, d);
