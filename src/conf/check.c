@@ -102,15 +102,29 @@ static enum err check_addresses(const struct conf *c, size_t index, struct diag 
 	return ERR_OK;
 }
 
+/* Is it bounded to whom this listener answers? A prefix of no length bounds nothing. */
+static bool knows_its_clients(const struct conf_listener *l)
+{
+	for (size_t i = 0; i < l->clients.count; i++) {
+		struct conf_address a;
+		unsigned bits;
+		if (conf_spell_network(l->clients.items[i], &a, &bits) < 0 ||
+		    (bits == 0 && a.family != CONF_UNIX))
+			return false;
+	}
+	return l->clients.count > 0;
+}
+
 static enum err check_listener(const struct conf *c, size_t index, struct diag *d)
 {
 	const struct conf_listener *l = &c->listeners[index];
 
-	if (l->auth == CONF_AUTH_NONE && !all_private(&l->address))
+	if (l->auth == CONF_AUTH_NONE && !all_private(&l->address) && !knows_its_clients(l))
 		return complain(c, &l->auth, d,
 				"listener \"%.*s\": auth = \"none\" on an address that others can reach "
 				"makes an open "
-				"relay; it is possible on loopback, private and Unix addresses",
+				"relay; it is possible on loopback, private and Unix addresses, or with "
+				"clients",
 				SLICE_ARG(l->name));
 	if (l->tls == CONF_LISTENER_NONE && l->auth == CONF_AUTH_REQUIRED && !all_private(&l->address))
 		return complain(c, &l->tls, d,

@@ -30,9 +30,10 @@ static const struct conf_field top_fields[] = {
 		 "resolve to the relay's address and back. Without it the system's host name is taken."},
 	{AT(conf, state_directory), .type = CONF_PATH, .standard = "/var/lib/tidegate",
 	 .example = "/srv/tidegate", .help = "Where the relay keeps its state: spool/, trace/ and keys/."},
-	{AT(conf, disk_reserve), .type = CONF_SIZE, .standard = "256M", .min = KIB(16) * 1024, .max = GIB(1024),
-	 .example = "2G",
-	 .help = "Room to keep free on the disk of the state directory. Below it new mail is put off with 452 and what is "
+	{AT(conf, disk_reserve), .type = CONF_SIZE, .standard = "256M", .min = KIB(16) * 1024,
+	 .max = GIB(1024), .example = "2G",
+	 .help = "Room to keep free on the disk of the state directory. Below it new mail is put off with "
+		 "452 and what is "
 		 "queued is still delivered. Before that, the archive of delivered mail makes room."},
 	{AT(conf, control_socket), .type = CONF_PATH, .standard = "/run/tidegate/control",
 	 .example = "/run/tidegate/control",
@@ -73,13 +74,26 @@ static const struct conf_field listener_fields[] = {
 	 .help = "Whether a hosting server must authenticate before it may submit mail. none, and passwords "
 		 "without "
 		 "TLS, are accepted on loopback, private and Unix addresses only: anything else would be an "
-		 "open "
-		 "relay or show passwords to the network."},
+		 "open relay or show passwords to the network. none is accepted elsewhere if clients says "
+		 "who may connect."},
 	{AT(conf_listener, bare_newline), .type = CONF_ENUM, .choices = bare_newline, .standard = "normalise",
 	 .example = "reject",
 	 .help = "What happens to a message in which a line ends in a bare LF or CR: normalise turns it into "
 		 "CRLF, "
 		 "reject refuses the message with 550 5.6.0. In neither case can such a line end the data."},
+	{AT(conf_listener, clients), .type = CONF_NETWORKS, .standard = "",
+	 .example = "192.0.2.0/24, 2001:db8::/48",
+	 .help = "Networks whose clients may connect here, unix for Unix sockets; others are answered 554 "
+		 "and closed. "
+		 "Without any everybody may. A listener with auth none that others can reach needs it."},
+	{AT(conf_listener, proxy), .type = CONF_NETWORKS, .standard = "", .example = "192.0.2.80",
+	 .help = "Load balancers that tell the true address of the client by the PROXY protocol, version 1 "
+		 "or 2. "
+		 "A connection from there must begin with it; from anywhere else it is never believed."},
+	{AT(conf_listener, xclient), .type = CONF_NETWORKS, .standard = "", .example = "127.0.0.1",
+	 .help = "Mail proxies that may tell the true address of the client by the XCLIENT command. They can "
+		 "never "
+		 "vouch for a name: clients authenticate here."},
 };
 
 static const struct conf_field route_fields[] = {
@@ -369,6 +383,8 @@ const char *conf_type_name(enum conf_type t)
 		return "list of addresses, port optional";
 	case CONF_SOURCES:
 		return "list of addresses without port";
+	case CONF_NETWORKS:
+		return "list of networks";
 	}
 	return "";
 }

@@ -22,6 +22,7 @@ enum conf_type {                   /* member's C type */
 		 CONF_LISTENS,     /* struct conf_texts: IP address with port, or unix:/path */
 		 CONF_SERVERS,     /* struct conf_texts: IP address, port optional */
 		 CONF_SOURCES,     /* struct conf_texts: IP address without port */
+		 CONF_NETWORKS,    /* struct conf_texts: prefix of IP addresses, or "unix" */
 };
 
 struct conf_field {

@@ -180,6 +180,39 @@ enum err conf_spell_destination(struct slice s)
 	return e < 0 ? e : read_port(slice_from(s, colon + 1), &port);
 }
 
+static bool rest_is_zero(const uint8_t *ip, size_t len, unsigned bits)
+{
+	for (size_t i = bits / 8; i < len; i++)
+		if (ip[i] & (i == bits / 8 ? 0xffu >> (bits % 8) : 0xffu))
+			return false;
+	return true;
+}
+
+enum err conf_spell_network(struct slice s, struct conf_address *ret, unsigned *ret_bits)
+{
+	struct slice length = s, ip = slice_split(&length, '/');
+	struct conf_address a = {.family = CONF_UNIX};
+	uint64_t bits = 0;
+
+	if (slice_eq_str(s, "unix")) {
+		*ret = a;
+		*ret_bits = 0;
+		return ERR_OK;
+	}
+	if (conf_spell_address(ip, &a) < 0 || a.family == CONF_UNIX || a.port != 0)
+		return ERR_SYNTAX;
+	unsigned all = a.family == CONF_IPV4 ? 32 : 128;
+	if (!length.ptr)
+		bits = all;
+	else if (slice_to_u64(length, all, &bits) < 0)
+		return ERR_SYNTAX;
+	if (!rest_is_zero(a.ip, all / 8, (unsigned)bits))
+		return ERR_SYNTAX;
+	*ret = a;
+	*ret_bits = (unsigned)bits;
+	return ERR_OK;
+}
+
 static bool is_private_ipv4(const uint8_t ip[4])
 {
 	return ip[0] == 127 || ip[0] == 10 || (ip[0] == 172 && (ip[1] & 0xf0) == 16) ||

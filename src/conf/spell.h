@@ -26,6 +26,10 @@ struct conf_address {
 /* "192.0.2.1", "192.0.2.1:25", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:25", "unix:/path". */
 MUST_CHECK enum err conf_spell_address(struct slice s, struct conf_address *ret);
 
+/* "192.0.2.0/24", "2001:db8::/32", an address alone (all of its bits), "unix" (family CONF_UNIX). Bits behind the
+ * prefix must be 0. */
+MUST_CHECK enum err conf_spell_network(struct slice s, struct conf_address *ret, unsigned *ret_bits);
+
 /* Nobody outside this machine or its private network reaches it: loopback, RFC 1918, RFC 4193, link-local, Unix. */
 bool conf_address_is_private(const struct conf_address *a);
 

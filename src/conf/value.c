@@ -132,6 +132,19 @@ static enum err check_address(const struct conf_field *f, struct slice item, str
 	return ERR_OK;
 }
 
+static enum err check_network(struct slice item, struct diag *d)
+{
+	struct conf_address a;
+	unsigned bits;
+
+	if (conf_spell_network(item, &a, &bits) == ERR_OK)
+		return ERR_OK;
+	return complain(d, ERR_SYNTAX, item,
+			"a network, as in \"192.0.2.0/24\", \"2001:db8::/32\", \"192.0.2.1\" or \"unix\", "
+			"with no bit set "
+			"behind its prefix");
+}
+
 static enum err check_text(const struct conf_field *f, struct slice item, struct diag *d)
 {
 	if (item.len == 0 && !f->required)
@@ -179,6 +192,8 @@ enum err conf_value_check(const struct conf_field *f, struct slice item, struct 
 	case CONF_SERVERS:
 	case CONF_SOURCES:
 		return check_address(f, item, d);
+	case CONF_NETWORKS:
+		return check_network(item, d);
 	}
 	return ERR_UNSUPPORTED;
 }
@@ -278,7 +293,7 @@ enum err conf_value_set_standard(const struct conf_field *f, struct arena *a, vo
 
 static bool is_texts(enum conf_type t)
 {
-	return t == CONF_LISTENS || t == CONF_SERVERS || t == CONF_SOURCES;
+	return t == CONF_LISTENS || t == CONF_SERVERS || t == CONF_SOURCES || t == CONF_NETWORKS;
 }
 
 size_t conf_value_count(const struct conf_field *f, const void *member)

@@ -9,6 +9,7 @@
 #define STREAM_WRITE_MAX_DEFAULT  (256u * 1024)
 #define STREAM_CONNECT_TIMEOUT_MS 30000
 #define STREAM_TLS_TIMEOUT_MS     30000
+#define STREAM_EARLY_MAX          (64u * 1024) /* octets of a handshake read before it began */
 #define LISTENER_PAUSE_MS         100 /* after EMFILE */
 #define LISTENER_COMPLAIN_MS      1000
 #define LISTEN_BACKLOG            1024

@@ -88,6 +88,10 @@ void stream_free(struct stream *s);  /* closes now; no further callback; NULL is
  * as long as needed. Output that was queued before goes out first, in the clear. ERR_CLOSED: it is not OPEN. */
 MUST_CHECK enum err stream_tls_accept(struct stream *s, struct tls_server *ctx, uint64_t timeout_ms,
 				      struct diag *d);
+/* The same where octets of the handshake were read in the clear already (a PROXY header stood before them). They are
+ * copied; what else was read is discarded as ever. */
+MUST_CHECK enum err stream_tls_accept_early(struct stream *s, struct tls_server *ctx, struct slice early,
+					    uint64_t timeout_ms, struct diag *d);
 MUST_CHECK enum err stream_tls_connect(struct stream *s, struct tls_client *ctx, const struct tls_peer *peer,
 				       uint64_t timeout_ms, struct diag *d);
 const struct tls_info *stream_tls_info(const struct stream *s); /* NULL in the clear */

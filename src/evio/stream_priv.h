@@ -43,6 +43,7 @@ struct stream {
 	struct tls_info info;
 	char subject[256];
 	size_t discarded;
+	struct buf early; /* octets of the handshake that were read before it began */
 	uint64_t tls_timeout_ms;
 	struct net_addr peer, local;
 };

@@ -6,6 +6,7 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/x509.h>
+#include <string.h>
 
 /* ---- BIO ---- */
 
@@ -17,9 +18,24 @@ static int bio_result(BIO *b, ssize_t n, int retry)
 	return n < 0 ? -1 : (int)n;
 }
 
+static int early_read(struct stream *s, char *p, int n)
+{
+	size_t take = MIN((size_t)n, s->early.len);
+	memcpy(p, s->early.data, take);
+	buf_consume(&s->early, take);
+	if (s->early.len == 0)
+		buf_done(&s->early);
+	return (int)take;
+}
+
 static int bio_read(BIO *b, char *p, int n)
 {
-	return bio_result(b, stream_raw_read(BIO_get_data(b), p, (size_t)n), BIO_FLAGS_READ);
+	struct stream *s = BIO_get_data(b);
+	if (s->early.len > 0 && n > 0) {
+		BIO_clear_retry_flags(b);
+		return early_read(s, p, n);
+	}
+	return bio_result(b, stream_raw_read(s, p, (size_t)n), BIO_FLAGS_READ);
 }
 
 static int bio_write(BIO *b, const char *p, int n)
@@ -191,6 +207,16 @@ enum err stream_tls_accept(struct stream *s, struct tls_server *ctx, uint64_t ti
 	return ERR_OK;
 }
 
+enum err stream_tls_accept_early(struct stream *s, struct tls_server *ctx, struct slice early,
+				 uint64_t timeout_ms, struct diag *d)
+{
+	buf_init(&s->early, STREAM_EARLY_MAX);
+	buf_add(&s->early, early);
+	if (s->early.failed)
+		return diag_set(d, s->early.failed, "%zu octets before the handshake", early.len);
+	return stream_tls_accept(s, ctx, timeout_ms, d);
+}
+
 enum err stream_tls_connect(struct stream *s, struct tls_client *ctx, const struct tls_peer *peer,
 			    uint64_t timeout_ms, struct diag *d)
 {
@@ -232,6 +258,7 @@ void stream_tls_free(struct stream *s)
 {
 	SSL_free(s->ssl);
 	tls_server_unref(s->tls_server);
+	buf_done(&s->early);
 	s->ssl = NULL;
 	s->tls_server = NULL;
 	s->info = (struct tls_info){0};

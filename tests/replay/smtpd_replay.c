@@ -11,7 +11,7 @@
  *     S* text        some line of the multi-line reply that comes next begins so (its other lines are skipped)
  *     set NAME VALUE             before the first C: or S:; names are in `settings` below
  *     event NAME                 timeout drain expire hold release lost queue-full no-ids no-handover
- *     expect NAME VALUE          state server helo content closed unread mails-begun mails-accepted mails-aborted
+ *     expect NAME VALUE          state server client helo content closed unread mails-begun mails-accepted mails-aborted
  *
  * Directives wait for all S: before them. Quoting of VALUE is that of C:.
  */
@@ -110,6 +110,10 @@ static void set_extensions(struct play *p, struct slice v)
 		slice_eq_str(v, "all") ? SMTPD_EXT_8BITMIME | SMTPD_EXT_SMTPUTF8 | SMTPD_EXT_DSN | SMTPD_EXT_CHUNKING |
 						SMTPD_EXT_BINARYMIME : 0;
 }
+static void set_xclient(struct play *p, struct slice v)
+{
+	p->f.options.xclient = slice_eq_str(v, "yes");
+}
 static void set_message_size(struct play *p, struct slice v)
 {
 	p->f.conf.limit.message_size = number(v);
@@ -149,6 +153,7 @@ static const struct setting settings[] = {
 	{"bare-newline", set_bare},
 	{"certificate", set_certificate},
 	{"extensions", set_extensions},
+	{"xclient", set_xclient},
 	{"message-size", set_message_size},
 	{"recipients", set_recipients},
 	{"messages", set_messages},
@@ -284,6 +289,8 @@ static void expect(struct play *p, struct slice name, struct slice value)
 		expect_text(p, slice_str(smtpd_state_name(smtpd_session_state(f->s))), value);
 	else if (slice_eq_str(name, "server"))
 		expect_text(p, smtpd_session_server(f->s), value);
+	else if (slice_eq_str(name, "client"))
+		expect_text(p, smtpd_session_client(f->s), value);
 	else if (slice_eq_str(name, "helo"))
 		expect_text(p, smtpd_session_helo(f->s), value);
 	else if (slice_eq_str(name, "content"))

@@ -70,6 +70,8 @@ static void ehlo(struct smtpd_session *s, struct slice args)
 		add(&out, "SMTPUTF8");
 	if (s->opt.extensions & SMTPD_EXT_DSN)
 		add(&out, "DSN");
+	if (s->opt.xclient && s->server.len == 0)
+		add(&out, "XCLIENT ADDR NAME PORT PROTO HELO DESTADDR DESTPORT");
 	add_limits(s, &out);
 	smtpd_reply_line(&out, 250, true, SLICE_LIT("ENHANCEDSTATUSCODES"));
 	if (out.failed)

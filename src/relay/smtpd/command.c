@@ -2,17 +2,18 @@
 
 /* Every verb that does something. */
 static const struct smtpd_verb *const verbs[] = {
-	&smtpd_cmd_mail, &smtpd_cmd_rcpt, &smtpd_cmd_data, &smtpd_cmd_bdat, &smtpd_cmd_ehlo,
-	&smtpd_cmd_helo, &smtpd_cmd_rset, &smtpd_cmd_noop, &smtpd_cmd_quit, &smtpd_cmd_starttls,
-	&smtpd_cmd_auth, &smtpd_cmd_vrfy, &smtpd_cmd_help,
+	&smtpd_cmd_mail, &smtpd_cmd_rcpt, &smtpd_cmd_data, &smtpd_cmd_bdat,    &smtpd_cmd_ehlo,
+	&smtpd_cmd_helo, &smtpd_cmd_rset, &smtpd_cmd_noop, &smtpd_cmd_quit,    &smtpd_cmd_starttls,
+	&smtpd_cmd_auth, &smtpd_cmd_vrfy, &smtpd_cmd_help, &smtpd_cmd_xclient,
 };
 
 /* Commands of RFC 5321 and its older sisters that are known, but not served: 502 instead of 500 (4.2.4). */
 static const char *const unserved[] = {"EXPN", "TURN", "ETRN", "ATRN", "SEND", "SOML", "SAML"};
 
-/* Nobody who begins like this speaks SMTP: a browser was talked into connecting here, or a scanner. */
-static const char *const foreign[] = {"GET",     "POST",    "PUT",   "HEAD",  "DELETE",
-				      "OPTIONS", "CONNECT", "TRACE", "PATCH", "PRI"};
+/* Nobody who begins like this speaks SMTP: a browser was talked into connecting here, or a scanner; or a
+ * balancer that is not listed. */
+static const char *const foreign[] = {"GET",     "POST",  "PUT",   "HEAD", "DELETE", "OPTIONS",
+				      "CONNECT", "TRACE", "PATCH", "PRI",  "PROXY"};
 
 static bool listed(const char *const *list, size_t n, struct slice word)
 {

@@ -2,8 +2,13 @@
 #include "relay/smtpd/smtpd_priv.h"
 
 #include "core/mem.h"
+#include "relay/smtpd/proxy.h"
 
 static const char too_busy[] = "421 4.3.2 Too many connections, try again later\r\n";
+static const char not_you[] = "554 5.7.1 Your address may not connect here\r\n";
+
+static bool admit(struct smtpd_conn *c, const struct net_addr *client);
+static void refuse(struct smtpd_conn *c, const struct net_addr *client, const char *why, const char *answer);
 
 /* ---- what the session asks for ---- */
 
@@ -21,7 +26,7 @@ static void do_start_tls(void *ctx)
 {
 	struct smtpd_conn *c = ctx;
 	struct diag why = {0};
-	if (stream_tls_accept(c->stream, c->tls, c->conf->timeout.handshake, &why) == ERR_OK)
+	if (stream_tls_accept_early(c->stream, c->tls, c->early, c->conf->timeout.handshake, &why) == ERR_OK)
 		return;
 	struct log_line l = log_begin(c->d->env.log, LOG_WARNING, "smtp.tls_failed");
 	log_u64(&l, "session", c->number);
@@ -133,9 +138,37 @@ static bool said_all(const struct smtpd_conn *c)
 	return c->left == 0 || (st != SMTPD_DATA && !c->clogged && !smtpd_queue_blocked(&c->d->queue));
 }
 
+/* The first octets of a connection from a balancer. Behind an implicit TLS listener the handshake follows in the same
+ * breath: it is handed on, not discarded. */
+static size_t on_proxy_header(struct smtpd_conn *c, struct slice in)
+{
+	struct net_addr client = *stream_peer(c->stream);
+	size_t used = 0;
+	switch (proxy_parse(in, &client, &used)) {
+	case PROXY_MORE:
+		return 0;
+	case PROXY_BAD:
+		refuse(c, &client, "malformed PROXY header", NULL);
+		return 0;
+	case PROXY_OK:
+	case PROXY_LOCAL:
+		break;
+	}
+	if (c->listener->tls == CONF_LISTENER_IMPLICIT)
+		c->early = slice_from(in, used);
+	timer_cancel(&c->timer);
+	if (!admit(c, &client))
+		return 0;
+	c->early = SLICE_EMPTY;
+	stream_resume(c->stream); /* a client that does not wait for the greeting is not kept waiting */
+	return used;
+}
+
 static size_t on_read(void *ctx, struct slice in)
 {
 	struct smtpd_conn *c = ctx;
+	if (!c->session)
+		return on_proxy_header(c, in);
 	c->left = in.len;
 	if (c->clogged || smtpd_queue_blocked(&c->d->queue))
 		return 0;
@@ -161,7 +194,7 @@ static void on_eof(void *ctx)
 {
 	struct smtpd_conn *c = ctx;
 	c->eof = true;
-	if (said_all(c))
+	if (!c->session || said_all(c))
 		stream_close(c->stream, SMTPD_LINGER_MS);
 }
 
@@ -192,6 +225,10 @@ static const struct stream_events events = {
 static void on_timer(void *ctx)
 {
 	struct smtpd_conn *c = ctx;
+	if (!c->session) {
+		stream_abort(c->stream); /* no PROXY header came */
+		return;
+	}
 	smtpd_session_timeout(c->session);
 	smtpd_conn_wake(c);
 }
@@ -210,6 +247,8 @@ static void on_auth_late(void *ctx)
 
 void smtpd_conn_wake(struct smtpd_conn *c)
 {
+	if (!c->session)
+		return;
 	if (c->eof && said_all(c))
 		stream_close(c->stream, SMTPD_LINGER_MS);
 	else
@@ -234,7 +273,16 @@ void smtpd_conn_verdict(struct smtpd_conn *c, enum wire_auth_outcome outcome, st
 
 void smtpd_conn_drain(struct smtpd_conn *c)
 {
-	smtpd_session_drain(c->session);
+	if (c->session)
+		smtpd_session_drain(c->session);
+	else
+		stream_abort(c->stream);
+}
+
+void smtpd_conn_expire(struct smtpd_conn *c)
+{
+	if (c->session)
+		smtpd_session_expire(c->session);
 }
 
 /* ---- life ---- */
@@ -255,18 +303,19 @@ void smtpd_conn_free(struct smtpd_conn *c)
 	mem_free(c);
 }
 
-static struct smtpd_session *session_new(struct smtpd_conn *c)
+static struct smtpd_session *session_new(struct smtpd_conn *c, const struct net_addr *client)
 {
 	struct buf b;
 	buf_init(&b, SMTPD_CLIENT_MAX);
-	if (stream_peer(c->stream)->u.sa.sa_family == AF_UNIX)
+	if (client->u.sa.sa_family == AF_UNIX)
 		buf_add_str(&b, "unix");
 	else
-		net_addr_format_ip(stream_peer(c->stream), &b);
+		net_addr_format_ip(client, &b);
 	struct smtpd_options o = {.conf = c->conf,
 				  .listener = c->listener,
 				  .client = buf_slice(&b),
 				  .tls_available = c->tls != NULL,
+				  .xclient = smtpd_peer_listed(&c->listener->xclient, client),
 				  .extensions = SMTPD_EXT_8BITMIME | SMTPD_EXT_CHUNKING,
 				  .mechanisms = SLICE_LIT("PLAIN LOGIN")};
 	struct smtpd_session *s = smtpd_session_new(&o, &actions, c);
@@ -274,20 +323,60 @@ static struct smtpd_session *session_new(struct smtpd_conn *c)
 	return s;
 }
 
-static void refuse(struct smtpd *d, const struct conf_listener *l, struct stream *s, const char *why)
+/* Sends the client away, with an answer where it can be understood, and frees the connection. */
+static void refuse(struct smtpd_conn *c, const struct net_addr *client, const char *why, const char *answer)
 {
-	struct buf client;
-	buf_init(&client, SMTPD_CLIENT_MAX);
-	net_addr_format_ip(stream_peer(s), &client);
-	log_event(d->env.log, LOG_WARNING, "smtp.connection_refused", "client", buf_cstr(&client), "why", why,
+	struct smtpd *d = c->d;
+	struct buf text;
+	buf_init(&text, SMTPD_CLIENT_MAX);
+	net_addr_format_ip(client, &text);
+	log_event(d->env.log, LOG_WARNING, "smtp.connection_refused", "client", buf_cstr(&text), "why", why,
 		  NULL);
-	buf_done(&client);
+	buf_done(&text);
 	d->counters.refused_connections++;
-	if (l->tls != CONF_LISTENER_IMPLICIT) {
-		(void)stream_write(s, slice_of(too_busy, sizeof(too_busy) - 1));
-		stream_flush(s);
+	if (answer && c->listener->tls != CONF_LISTENER_IMPLICIT) {
+		(void)stream_write(c->stream, slice_str(answer));
+		stream_flush(c->stream);
 	}
-	stream_free(s);
+	smtpd_conn_free(c);
+	smtpd_conn_gone(d);
+}
+
+/* Counts the connection for its network. A mail proxy that speaks for others is not one network. */
+static bool network_fits(struct smtpd_conn *c, const struct net_addr *client)
+{
+	char key[SMTPD_NETWORK_KEY];
+	const struct conf_limit *l = &c->conf->limit;
+	if (smtpd_peer_listed(&c->listener->xclient, client))
+		return true;
+	c->network = smtpd_share_take(&c->d->networks, smtpd_network_key(client, l, key),
+				      l->connections_per_network);
+	return c->network != NULL;
+}
+
+/* The client is known: the session begins. False: it was refused, the connection is gone. */
+static bool admit(struct smtpd_conn *c, const struct net_addr *client)
+{
+	const struct conf_texts *clients = &c->listener->clients;
+	const char *why = NULL, *answer = too_busy;
+	if (clients->count > 0 && !smtpd_peer_listed(clients, client)) {
+		why = "not among the clients of the listener";
+		answer = not_you;
+	} else if (c->listener->tls == CONF_LISTENER_IMPLICIT && !c->tls) {
+		why = "no certificate";
+	} else if (!network_fits(c, client)) {
+		why = "limit of connections per network";
+	} else if (!(c->session = session_new(c, client))) {
+		why = "no memory";
+	}
+	if (why) {
+		refuse(c, client, why, answer);
+		return false;
+	}
+	smtpd_event_connect(c);
+	timer_set(&c->life, c->conf->timeout.session);
+	smtpd_session_start(c->session);
+	return true;
 }
 
 static struct smtpd_conn *conn_new(struct smtpd *d, struct conf *conf, const struct conf_listener *l,
@@ -303,10 +392,6 @@ static struct smtpd_conn *conn_new(struct smtpd *d, struct conf *conf, const str
 				 .listener = l,
 				 .stream = s,
 				 .began_ms = loop_wall(d->env.loop)};
-	if (!(c->session = session_new(c))) {
-		mem_free(c);
-		return NULL;
-	}
 	conf_ref(conf);
 	if (c->tls)
 		tls_server_ref(c->tls);
@@ -319,31 +404,17 @@ static struct smtpd_conn *conn_new(struct smtpd *d, struct conf *conf, const str
 
 void smtpd_conn_accept(struct smtpd *d, struct conf *conf, const struct conf_listener *l, struct stream *s)
 {
-	char key[SMTPD_NETWORK_KEY];
-	struct smtpd_share *network;
-	if (d->conns.count >= d->connections_max) {
-		refuse(d, l, s, "limit of connections");
-		return;
-	}
-	if (l->tls == CONF_LISTENER_IMPLICIT && !d->tls) {
-		refuse(d, l, s, "no certificate");
-		return;
-	}
-	network = smtpd_share_take(&d->networks, smtpd_network_key(stream_peer(s), &conf->limit, key),
-				   conf->limit.connections_per_network);
-	if (!network) {
-		refuse(d, l, s, "limit of connections per network");
-		return;
-	}
 	struct smtpd_conn *c = conn_new(d, conf, l, s);
 	if (!c) {
-		smtpd_share_give(&d->networks, network);
-		refuse(d, l, s, "no memory");
+		stream_free(s);
 		return;
 	}
-	c->network = network;
 	stream_set_events(s, &events, c);
-	smtpd_event_connect(c);
-	timer_set(&c->life, conf->timeout.session);
-	smtpd_session_start(c->session);
+	if (d->conns.count > d->connections_max) {
+		refuse(c, stream_peer(s), "limit of connections", too_busy);
+	} else if (smtpd_peer_listed(&l->proxy, stream_peer(s))) {
+		timer_set(&c->timer, conf->timeout.handshake);
+	} else {
+		(void)admit(c, stream_peer(s));
+	}
 }

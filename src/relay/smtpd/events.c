@@ -5,6 +5,8 @@ static struct log_line begin(struct smtpd_conn *c, enum log_level level, const c
 {
 	struct log_line l = log_begin(c->d->env.log, level, event);
 	log_u64(&l, "session", c->number);
+	if (!c->session)
+		return l;
 	log_str(&l, "client", smtpd_session_client(c->session));
 	struct slice server = smtpd_session_server(c->session);
 	if (server.len)
@@ -96,10 +98,11 @@ void smtpd_event_connect(struct smtpd_conn *c)
 void smtpd_event_close(struct smtpd_conn *c, const struct diag *why)
 {
 	bool orderly = why->code == ERR_CLOSED || why->code == ERR_OK;
-	if (smtpd_session_state(c->session) == SMTPD_TLS)
+	enum smtpd_state state = c->session ? smtpd_session_state(c->session) : SMTPD_NEW;
+	if (state == SMTPD_TLS)
 		c->d->counters.tls_failed++;
 	struct log_line l = begin(c, orderly ? LOG_DEBUG : LOG_INFO, "smtp.disconnect");
-	log_cstr(&l, "state", smtpd_state_name(smtpd_session_state(c->session)));
+	log_cstr(&l, "state", smtpd_state_name(state));
 	log_cstr(&l, "why", why->text);
 	log_i64(&l, "ms", loop_wall(c->d->env.loop) - c->began_ms);
 	log_end(&l);

@@ -27,4 +27,6 @@
 #define SMTPD_GRANTS_MAX      8u         /* blocks of message ids kept */
 #define SMTPD_BACKLOG_MAX     (4u << 20) /* octets of frames that wait for room in the channel to the queue */
 #define SMTPD_PART_SMALL      (16u * 1024) /* octets of short runs put together into one frame */
+#define PROXY_LINE_MAX        107u         /* octets of a PROXY header of version 1 with CRLF */
+#define PROXY_BODY_MAX        4096u        /* octets behind the head of version 2, with its TLVs */
 #define SMTPD_NETWORK_KEY     17u          /* octets of a network's key */

@@ -11,9 +11,9 @@
 static const uint16_t transitions[SMTPD_STATE_COUNT] = {
 	[SMTPD_NEW] = BIT(SMTPD_GREETED) | BIT(SMTPD_TLS),
 	[SMTPD_TLS] = BIT(SMTPD_GREETED),
-	[SMTPD_GREETED] = BIT(SMTPD_READY) | BIT(SMTPD_DISCARD),
+	[SMTPD_GREETED] = BIT(SMTPD_READY) | BIT(SMTPD_GREETED) | BIT(SMTPD_DISCARD),
 	[SMTPD_READY] = BIT(SMTPD_READY) | BIT(SMTPD_TLS) | BIT(SMTPD_AUTH_WAIT) | BIT(SMTPD_MAIL) |
-			BIT(SMTPD_DISCARD),
+			BIT(SMTPD_GREETED) | BIT(SMTPD_DISCARD),
 	[SMTPD_AUTH_WAIT] = BIT(SMTPD_AUTH_CLIENT) | BIT(SMTPD_READY),
 	[SMTPD_AUTH_CLIENT] = BIT(SMTPD_AUTH_WAIT) | BIT(SMTPD_READY),
 	[SMTPD_MAIL] = BIT(SMTPD_RCPT) | BIT(SMTPD_READY) | BIT(SMTPD_DISCARD),
@@ -134,6 +134,13 @@ static void greet(struct smtpd_session *s)
 	smtpd_set_state(s, SMTPD_GREETED);
 	smtpd_reply(s, "220", "%.*s ESMTP Tidegate", SLICE_ARG(s->opt.conf->hostname));
 	smtpd_settled(s);
+}
+
+void smtpd_greet_again(struct smtpd_session *s)
+{
+	s->helo.len = 0;
+	s->esmtp = false;
+	greet(s);
 }
 
 void smtpd_session_start(struct smtpd_session *s)

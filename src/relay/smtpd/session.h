@@ -17,6 +17,7 @@
  *   RCPT, CHUNKS --BDAT--> CHUNK --chunk complete--> CHUNKS        (RFC 3030)
  *                          CHUNK --last chunk--> COMMIT, READY as behind DATA        CHUNKS --RSET, EHLO--> READY
  *   GREETED, READY, MAIL, RCPT --BDAT that is refused--> DISCARD --its octets are gone--> where it was
+ *   GREETED, READY --XCLIENT--> GREETED
  *   any --QUIT, 421, peer gone--> CLOSED
  *
  * The mail (struct smtpd_mail in session_priv.h):
@@ -134,6 +135,7 @@ struct smtpd_options {
 	const struct conf_listener *listener; /* in conf */
 	struct slice client;                  /* IP address as text, or "unix"; copied */
 	bool tls_available;                   /* STARTTLS can be served */
+	bool xclient;                         /* this client may use XCLIENT */
 	unsigned extensions;                  /* bits of enum smtpd_extension */
 	struct slice mechanisms;              /* "PLAIN LOGIN"; borrowed, outlives the session */
 };

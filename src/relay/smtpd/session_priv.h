@@ -84,6 +84,7 @@ void smtpd_text_set(struct smtpd_text *t, struct slice s); /* cut at its room */
 void smtpd_set_state(struct smtpd_session *s, enum smtpd_state to);
 /* A step is over: sets the timer for the next command, or ends a draining session that has no mail under way. */
 void smtpd_settled(struct smtpd_session *s);
+void smtpd_greet_again(struct smtpd_session *s);         /* XCLIENT: as if it had just connected */
 bool smtpd_auth_allowed(const struct smtpd_session *s);  /* AUTH may be offered here and now */
 bool smtpd_auth_required(const struct smtpd_session *s); /* and has not happened yet */
 
@@ -125,7 +126,7 @@ MUST_CHECK bool smtpd_idle_talk(struct smtpd_session *s);
 /* ---- cmd_*.c: one verb (or one family) each; rows of the table ---- */
 extern const struct smtpd_verb smtpd_cmd_ehlo, smtpd_cmd_helo, smtpd_cmd_starttls, smtpd_cmd_auth,
 	smtpd_cmd_mail, smtpd_cmd_rcpt, smtpd_cmd_data, smtpd_cmd_bdat, smtpd_cmd_rset, smtpd_cmd_noop,
-	smtpd_cmd_vrfy, smtpd_cmd_help, smtpd_cmd_quit;
+	smtpd_cmd_vrfy, smtpd_cmd_help, smtpd_cmd_quit, smtpd_cmd_xclient;
 void smtpd_auth_line(struct smtpd_session *s, struct slice line); /* a response inside AUTH */
 void smtpd_auth_failed(struct smtpd_session *s, enum wire_auth_outcome outcome, struct slice name);
 

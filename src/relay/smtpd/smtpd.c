@@ -21,7 +21,7 @@ static void on_drain_timer(void *ctx)
 {
 	struct smtpd *d = ctx;
 	LIST_EACH_SAFE (&d->conns, n, tmp)
-		smtpd_session_expire(CONTAINER_OF(n, struct smtpd_conn, node)->session);
+		smtpd_conn_expire(CONTAINER_OF(n, struct smtpd_conn, node));
 }
 
 /* limit.connections is for all smtpd together; each takes an equal share of it, since they do not know each other. */

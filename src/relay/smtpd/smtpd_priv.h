@@ -76,7 +76,8 @@ struct smtpd_conn {
 	struct tls_server *tls;               /* a reference; NULL: none */
 	const struct conf_listener *listener; /* in conf */
 	struct stream *stream;                /* owned */
-	struct smtpd_session *session;        /* owned */
+	struct smtpd_session *session;        /* owned; NULL: the PROXY header has not come yet */
+	struct slice early; /* octets of a handshake behind the PROXY header; borrowed from input */
 	struct timer timer, life;
 	struct task auth_late;                /* auth could not be asked: tell the session in the next turn */
 	struct smtpd_share *network, *server; /* borrowed from shares; NULL: not counted */
@@ -91,6 +92,7 @@ struct smtpd_conn {
 void smtpd_conn_accept(struct smtpd *d, struct conf *conf, const struct conf_listener *l, struct stream *s);
 void smtpd_conn_free(struct smtpd_conn *c);
 void smtpd_conn_drain(struct smtpd_conn *c);
+void smtpd_conn_expire(struct smtpd_conn *c);
 void smtpd_conn_wake(struct smtpd_conn *c); /* unconsumed input may be consumable now */
 void smtpd_conn_verdict(struct smtpd_conn *c, enum wire_auth_outcome outcome, struct slice server);
 
@@ -107,6 +109,10 @@ void smtpd_share_give(struct map *shares, struct smtpd_share *sh); /* NULL is fi
 bool smtpd_share_eq(const struct map_node *n, const void *key);    /* key: struct slice */
 /* The network of an address as a key: its first bits; `out` has SMTPD_NETWORK_KEY octets. */
 struct slice smtpd_network_key(const struct net_addr *a, const struct conf_limit *l, char *out);
+
+/* ---- peers.c: who is listed ---- */
+/* Is the address in one of the networks (conf_spell_network)? */
+bool smtpd_peer_listed(const struct conf_texts *networks, const struct net_addr *a);
 
 /* ---- events.c: what sessions report, as log lines and counters ---- */
 struct smtpd_counters {

@@ -5,7 +5,15 @@ static void test_listeners(void **state)
 	refuse("listener a {\n address = {\"127.0.0.1:25\", \"0.0.0.0:25\"}\n auth = none }", ERR_RANGE,
 	       "t.conf:3: listener \"a\": auth = \"none\" on an address that others can reach makes an open "
 	       "relay; it is "
-	       "possible on loopback, private and Unix addresses");
+	       "possible on loopback, private and Unix addresses, or with clients");
+	refuse("listener a {\n address = \"0.0.0.0:25\"\n auth = none\n clients = {\"10.0.0.0/8\", \"::/0\"} "
+	       "}",
+	       ERR_RANGE,
+	       "t.conf:3: listener \"a\": auth = \"none\" on an address that others can reach makes an open "
+	       "relay; it is "
+	       "possible on loopback, private and Unix addresses, or with clients");
+	conf_unref(load_ok(
+		"listener a { address = \"0.0.0.0:25\" auth = none clients = {\"10.0.0.0/8\", unix} }"));
 	refuse("listener a { address = \"[::]:25\" tls = none }", ERR_RANGE,
 	       "t.conf:1: listener \"a\": tls = \"none\" would show passwords to the network; it is possible "
 	       "on "

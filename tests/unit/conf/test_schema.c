@@ -76,7 +76,7 @@ static void test_crc(void **state)
 
 static void test_types(void **state)
 {
-	for (int t = CONF_STRING; t <= CONF_SOURCES; t++)
+	for (int t = CONF_STRING; t <= CONF_NETWORKS; t++)
 		assert_true(strlen(conf_type_name((enum conf_type)t)) > 0);
 	assert_true(conf_type_is_list(CONF_DURATIONS));
 	assert_true(conf_type_is_list(CONF_SOURCES));

@@ -145,6 +145,28 @@ static void test_destination(void **state)
 		assert_true(conf_spell_destination(slice_str(bad[i])) < 0);
 }
 
+static void test_network(void **state)
+{
+	static const char *const bad[] = {
+		"",  "192.0.2.1/24", "192.0.2.0/33", "2001:db8::1/64", "192.0.2.0:25", "10.0.0.0/",
+		"x", "unix:/x",      "::/129",       "10.0.0.128/24",  "/8",           "10.0.0.0/8x"};
+	struct conf_address a;
+	unsigned bits = 0;
+
+	assert_int_equal(conf_spell_network(slice_str("192.0.2.128/25"), &a, &bits), ERR_OK);
+	assert_int_equal(a.family, CONF_IPV4);
+	assert_int_equal(bits, 25);
+	assert_int_equal(conf_spell_network(slice_str("2001:db8::/29"), &a, &bits), ERR_OK);
+	assert_int_equal(bits, 29);
+	assert_int_equal(conf_spell_network(slice_str("::1"), &a, &bits), ERR_OK);
+	assert_int_equal(bits, 128);
+	assert_int_equal(conf_spell_network(slice_str("0.0.0.0/0"), &a, &bits), ERR_OK);
+	assert_int_equal(conf_spell_network(slice_str("unix"), &a, &bits), ERR_OK);
+	assert_int_equal(a.family, CONF_UNIX);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_true(conf_spell_network(slice_str(bad[i]), &a, &bits) < 0);
+}
+
 static void test_distance(void **state)
 {
 	assert_int_equal(conf_spell_distance(slice_str("route"), slice_str("route"), 2), 0);
@@ -164,6 +186,7 @@ int main(void)
 		cmocka_unit_test(test_titles),      cmocka_unit_test(test_address),
 		cmocka_unit_test(test_bad_address), cmocka_unit_test(test_private),
 		cmocka_unit_test(test_destination), cmocka_unit_test(test_distance),
+		cmocka_unit_test(test_network),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,6 +19,7 @@ static const struct conf_field text_field = {.key = "x", .type = CONF_STRING, .s
 static const struct conf_field path_field = {.key = "p", .type = CONF_PATH, .standard = ""};
 static const struct conf_field list_field = {
 	.key = "l", .type = CONF_DURATIONS, .standard = "1min, 4h", .min = 1000, .max = 86400000};
+static const struct conf_field networks_field = {.key = "w", .type = CONF_NETWORKS, .standard = ""};
 static const struct conf_field sources_field = {.key = "o", .type = CONF_SOURCES, .standard = ""};
 
 static void refuse_item(const struct conf_field *f, const char *item, enum err code, const char *words)
@@ -51,6 +52,10 @@ static void test_messages(void **state)
 	refuse_item(&text_field, "\xff", ERR_SYNTAX, "\"\xff\" is not plain text");
 	refuse_item(&sources_field, "192.0.2.1:25", ERR_SYNTAX,
 		    "\"192.0.2.1:25\" is not an IP address, as in \"192.0.2.10\" or \"2001:db8::10\"");
+	refuse_item(&networks_field, "192.0.2.1/24", ERR_SYNTAX,
+		    "\"192.0.2.1/24\" is not a network, as in \"192.0.2.0/24\", \"2001:db8::/32\", "
+		    "\"192.0.2.1\" or \"unix\", "
+		    "with no bit set behind its prefix");
 }
 
 static void test_long(void **state)

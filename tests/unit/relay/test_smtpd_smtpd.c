@@ -33,6 +33,15 @@ static const char conf_text[] =
 	"listener open { address = {\"127.0.0.1:2526\"} tls = \"none\" auth = \"none\" }\n"
 	"listener submission { address = {\"127.0.0.1:2587\"} tls = \"starttls\" }\n"
 	"listener smtps { address = {\"127.0.0.1:2465\"} tls = \"implicit\" }\n"
+	"listener balanced { address = {\"127.0.0.1:2527\"} tls = \"none\" auth = \"none\" proxy = "
+	"{\"127.0.0.0/8\"} "
+	"clients = {\"198.51.100.0/24\", \"2001:db8::/32\", \"127.0.0.1\"} }\n"
+	"listener balanced_tls { address = {\"127.0.0.1:2466\"} tls = \"implicit\" proxy = {\"127.0.0.1\"} "
+	"}\n"
+	"listener strangers { address = {\"127.0.0.1:2528\"} tls = \"none\" auth = \"none\" clients = "
+	"{\"192.0.2.0/24\"} }\n"
+	"listener fronted { address = {\"127.0.0.1:2529\"} tls = \"none\" auth = \"none\" xclient = "
+	"{\"127.0.0.1\"} }\n"
 	"limit { connections_per_network = 2 }\n";
 
 struct world {
@@ -40,7 +49,7 @@ struct world {
 	struct log *log;
 	struct conf *conf;
 	void *self;
-	struct net_addr address[4]; /* of the listeners, in the order of conf_text */
+	struct net_addr address[8]; /* of the listeners, in the order of conf_text */
 	struct ipc *queue, *auth;   /* our ends */
 	bool drained;
 	unsigned roles_lost; /* as bits */
@@ -54,6 +63,7 @@ struct world {
 
 	/* auth */
 	bool auth_answers, auth_lost;
+	const char *auth_client; /* whom it should be told; NULL: 127.0.0.1 */
 	unsigned auth_starts, auth_cancels;
 
 	/* the client */
@@ -170,7 +180,7 @@ static void auth_frame(void *ctx, struct ipc_frame *f)
 		return;
 	assert_int_equal(wire_auth_start_decode(f->payload, &start), ERR_OK);
 	assert_true(slice_eq_str(start.mechanism, "PLAIN"));
-	assert_true(slice_eq_str(start.client, "127.0.0.1"));
+	assert_true(slice_eq_str(start.client, w->auth_client ? w->auth_client : "127.0.0.1"));
 	w->auth_starts++;
 	if (!w->auth_answers)
 		return;
@@ -303,8 +313,12 @@ static int world_new(void **state)
 	enum err e = conf_load_text(slice_str(conf_text), "test", &w->conf, &d);
 	if (e)
 		fail_msg("%s", d.text);
-	struct role_env env = {
-		.loop = w->loop, .log = w->log, .conf = w->conf, .drained = on_drained, .lost = on_lost, .ctx = w};
+	struct role_env env = {.loop = w->loop,
+			       .log = w->log,
+			       .conf = w->conf,
+			       .drained = on_drained,
+			       .lost = on_lost,
+			       .ctx = w};
 	assert_int_equal(smtpd_role.start(&env, &w->self, &d), ERR_OK);
 	queue_connect(w, 1ull << 32);
 	auth_connect(w);
@@ -612,6 +626,124 @@ static void test_no_certificate(void **state)
 	assert_int_equal(w->heard.len, 0);
 }
 
+/* ---- who connects ---- */
+
+static void expect_client(struct world *w, const char *wanted)
+{
+	struct record_message m;
+	struct arena a;
+	arena_init(&a, TEXT_MAX);
+	assert_int_equal(record_message_decode(buf_slice(&w->envelope), &a, &m), ERR_OK);
+	assert_true(slice_eq_str(m.client, wanted));
+	arena_done(&a);
+	buf_clear(&w->envelope);
+}
+
+#define SHORT_MAIL "EHLO c.example\r\n" ENVELOPE "DATA\r\nSubject: x\r\n.\r\nQUIT\r\n"
+
+static void test_proxy_names_the_client(void **state)
+{
+	struct world *w = *state;
+	client_connect(w, 4);
+	say(w, "PROXY TCP4 198.51.100.9 192.0.2.1 1024 25\r\n" SHORT_MAIL);
+	WAIT_FOR(w, w->client_closed);
+	assert_true(heard(w, "250 2.0.0 Ok: queued\r\n"));
+	expect_client(w, "198.51.100.9");
+	client_gone(w);
+	client_connect(w, 4);
+	say(w, "PROXY UNKNOWN\r\n" SHORT_MAIL);
+	WAIT_FOR(w, w->client_closed);
+	expect_client(w, "127.0.0.1");
+}
+
+/* The list of clients, and the limit per network, are about the client, not about the balancer. */
+static void test_proxy_and_limits(void **state)
+{
+	struct world *w = *state;
+	struct stream *first, *second;
+	client_connect(w, 4);
+	say(w, "PROXY TCP4 203.0.113.9 192.0.2.1 1024 25\r\n");
+	WAIT_FOR(w, w->client_closed);
+	assert_true(heard(w, "554 5.7.1 Your address"));
+	client_gone(w);
+	client_connect(w, 4);
+	say(w, "PROXY TCP4 198.51.100.9 192.0.2.1 1 25\r\n");
+	WAIT_FOR(w, heard(w, "220 "));
+	first = w->client;
+	client_connect(w, 4);
+	say(w, "PROXY TCP4 198.51.100.9 192.0.2.1 2 25\r\n");
+	WAIT_FOR(w, heard(w, "220 "));
+	second = w->client;
+	client_connect(w, 4);
+	say(w, "PROXY TCP4 198.51.100.9 192.0.2.1 3 25\r\n");
+	WAIT_FOR(w, heard(w, "421 4.3.2 Too many connections"));
+	client_gone(w);
+	client_connect(w, 4);
+	say(w, "PROXY TCP4 198.51.100.10 192.0.2.1 3 25\r\n");
+	WAIT_FOR(w, heard(w, "220 "));
+	stream_free(first);
+	stream_free(second);
+}
+
+static void test_no_proxy_header(void **state)
+{
+	struct world *w = *state;
+	client_connect(w, 4);
+	say(w, "EHLO c.example\r\n");
+	WAIT_FOR(w, w->client_closed);
+	assert_int_equal(w->heard.len, 0);
+	client_gone(w);
+	client_connect(w, 4);
+	WAIT_FOR(w, w->client_open);
+	client_gone(w); /* leaves without a word */
+	client_connect(w, 4);
+	say(w, "PROXY TCP4 198.51.100.9 192.0");
+	WAIT_FOR(w, w->client_open);
+	smtpd_role.drain(w->self);
+	WAIT_FOR(w, w->client_closed && w->drained);
+}
+
+static void test_proxy_before_implicit_tls(void **state)
+{
+	struct world *w = *state;
+	give_certificate(w);
+	w->auth_client = "2001:db8::9";
+	client_connect(w, 5);
+	say(w, "PROXY TCP6 2001:db8::9 2001:db8::1 1 465\r\n");
+	client_start_tls(w);
+	WAIT_FOR(w, heard(w, "220 relay.example.net"));
+	say(w, OPENING "QUIT\r\n");
+	WAIT_FOR(w, heard(w, "221 2.0.0"));
+	assert_true(heard(w, "235 2.7.0"));
+}
+
+static void test_strangers(void **state)
+{
+	struct world *w = *state;
+	client_connect(w, 6);
+	WAIT_FOR(w, w->client_closed);
+	assert_true(heard(w, "554 5.7.1 Your address may not connect here\r\n"));
+}
+
+/* A mail proxy speaks for many: the limit per network is not about it. */
+static void test_xclient(void **state)
+{
+	struct world *w = *state;
+	struct stream *more[2];
+	for (size_t i = 0; i < ARRAY_LEN(more); i++) {
+		client_connect(w, 7);
+		WAIT_FOR(w, heard(w, "220 "));
+		more[i] = w->client;
+	}
+	client_connect(w, 7);
+	say(w, "EHLO front.example\r\nXCLIENT ADDR=198.51.100.77\r\n" SHORT_MAIL);
+	WAIT_FOR(w, w->client_closed);
+	assert_true(heard(w, "250-XCLIENT ADDR") && heard(w, "250 2.0.0 Ok: queued\r\n"));
+	expect_client(w, "198.51.100.77");
+	for (size_t i = 0; i < ARRAY_LEN(more); i++)
+		stream_free(more[i]);
+}
+
 /* A handshake that is none ends the connection and nothing else. */
 static void test_broken_handshake(void **state)
 {
@@ -653,6 +785,12 @@ int main(void)
 		WORLD(test_drain_of_an_idle_process),
 		WORLD(test_starttls_injection),
 		WORLD(test_implicit_tls),
+		WORLD(test_proxy_names_the_client),
+		WORLD(test_proxy_and_limits),
+		WORLD(test_no_proxy_header),
+		WORLD(test_proxy_before_implicit_tls),
+		WORLD(test_strangers),
+		WORLD(test_xclient),
 		WORLD(test_no_certificate),
 		WORLD(test_broken_handshake),
 		WORLD(test_heartbeat),
