@@ -40,3 +40,5 @@
 #define SPOOL_LIFETIME_MIN_MS                                                                                \
 	600000u /* a segment with something in it is sealed after an eighth of body_ms: at least */
 #define SPOOL_LIFETIME_MAX_MS 86400000u /* at most */
+#define SPOOL_TAILS_MAX                                                                                      \
+	4u /* segments behind the last checkpoint that an opening may have had to read without making one */

@@ -623,6 +623,7 @@ static void recover_tail(struct recovery *r, struct segment *seg)
 {
 	const struct disk *d = recover_disk(r);
 	struct tail t = {0};
+	r->tails++;
 	char name[STORE_NAME_MAX];
 	store_name_kept(name, seg->sequence, seg->kept);
 	int fd = d->ops->open(d->self, name, O_RDONLY, 0);

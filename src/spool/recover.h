@@ -26,6 +26,7 @@ struct recovery {
 	struct numbers sequences, larges; /* names in the directory */
 	struct segment **segments;        /* owned array of borrowed, in order of sequence */
 	size_t segment_count;
+	uint32_t tails;     /* segments that were read record by record */
 	uint64_t sealed;    /* sequence of the segment with the checkpoint that is used */
 	struct numbers ids; /* live, in order */
 	size_t next;        /* of ids: first of the slice */

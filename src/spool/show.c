@@ -218,7 +218,11 @@ void recover_ready(struct store *s)
 	r->report.live = s->spool.index.entries.count;
 	r->report.took_ms = loop_now(s->spool.loop) - r->began_ms;
 	s->spool.events.on_ready(s->spool.ctx, ERR_OK, &r->report, NULL);
+	/* Openings that do not end well leave segments without a checkpoint: the next one shall not read them all. */
+	s->complete_wanted = r->tails > SPOOL_TAILS_MAX;
 	recover_free(r);
+	if (s->complete_wanted && !s->spool.closing)
+		commit_retire(s);
 	timer_set(&s->tick, 0);
 }
 
