@@ -60,6 +60,8 @@ MUST_CHECK bool cli_print(struct slice text);
 enum cli_exit cli_remote(const struct cli *c); /* asks and shows: most commands */
 enum cli_exit cli_status(const struct cli *c);
 enum cli_exit cli_credential(const struct cli *c); /* server add, server rotate */
+enum cli_exit cli_export(const struct cli *c);     /* queue export, queue import: about a file */
+enum cli_exit cli_import(const struct cli *c);
 enum cli_exit cli_config_show(const struct cli *c);
 enum cli_exit cli_config_check(const struct cli *c);
 enum cli_exit cli_spf_check(const struct cli *c);

@@ -11,7 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MESSAGE_MAX (CTL_MESSAGE_MAX * 8u)
+#define MESSAGE_MAX  (CTL_MESSAGE_MAX * 8u)
+#define FILE_WAIT_MS 3600000u /* while the daemon reads or writes a file */
 
 static int64_t wall_ms(void)
 {
@@ -74,10 +75,10 @@ static void add_filter(struct ctl_fields *f, const char *key, const char *value)
 		ctl_add_str(f, key, value);
 }
 
-/* Arguments of the command are the verb's text arguments in their order, then come options. */
+/* Arguments of the command are the verb's text arguments in their order, but for the file's name; then come options. */
 static void add_arguments(const struct cli *c, const struct ctl_verb_info *verb, struct ctl_fields *f)
 {
-	for (unsigned i = 0; i < c->command->nargs; i++)
+	for (unsigned i = 0; i < c->command->nargs && !verb->file; i++)
 		ctl_add_str(f, verb->arguments[i].key, c->args[i]);
 	if (c->limit > 0)
 		ctl_add_u64(f, "limit", c->limit);
@@ -100,7 +101,17 @@ static enum err send_request(const struct cli *c, const struct ctl_verb_info *ve
 	return e;
 }
 
-static enum err receive(struct ctl_client *client, struct remote_answer *a, struct diag *d)
+/* fd -1: there is no file to give. */
+static enum err take_frame(struct ctl_client *client, int fd, const struct ctl_frame *frame,
+			   struct remote_answer *a, struct diag *d)
+{
+	if (frame->type == CTL_FILE && fd >= 0)
+		return ctl_client_file(client, fd, d);
+	enum err e = frame->type == CTL_ROW ? render_add(&a->rows, frame) : ERR_CORRUPT;
+	return e < 0 ? diag_set(d, e, "the answer of tidegated cannot be shown: %s", err_name(e)) : ERR_OK;
+}
+
+static enum err receive(struct ctl_client *client, int fd, struct remote_answer *a, struct diag *d)
 {
 	struct ctl_frame frame;
 
@@ -110,9 +121,9 @@ static enum err receive(struct ctl_client *client, struct remote_answer *a, stru
 			return e;
 		if (frame.type == CTL_END)
 			break;
-		e = render_add(&a->rows, &frame);
+		e = take_frame(client, fd, &frame, a, d);
 		if (e < 0)
-			return diag_set(d, e, "the answer of tidegated cannot be shown: %s", err_name(e));
+			return e;
 	}
 	a->status = frame.status;
 	cell_text(&a->message, frame.message);
@@ -120,6 +131,11 @@ static enum err receive(struct ctl_client *client, struct remote_answer *a, stru
 }
 
 enum cli_exit remote_ask(const struct cli *c, struct remote_answer *a, struct diag *d)
+{
+	return remote_ask_file(c, -1, a, d);
+}
+
+enum cli_exit remote_ask_file(const struct cli *c, int fd, struct remote_answer *a, struct diag *d)
 {
 	const struct ctl_verb_info *verb = ctl_verb_info(c->command->verb);
 	struct render_options o = options_of(c);
@@ -133,11 +149,11 @@ enum cli_exit remote_ask(const struct cli *c, struct remote_answer *a, struct di
 	a->status = ERR_OK;
 	e = find_socket(c, &path, d);
 	if (e == ERR_OK)
-		e = ctl_client_open(buf_cstr(&path), 0, &client, d);
+		e = ctl_client_open(buf_cstr(&path), fd >= 0 ? FILE_WAIT_MS : 0, &client, d);
 	if (e == ERR_OK)
 		e = send_request(c, verb, client, d);
 	if (e == ERR_OK)
-		e = receive(client, a, d);
+		e = receive(client, fd, a, d);
 	ctl_client_close(client);
 	return e == ERR_OK ? CLI_OK : CLI_UNREACHABLE;
 }

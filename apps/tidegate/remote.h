@@ -12,6 +12,8 @@ struct remote_answer {
 
 /* CLI_OK: the whole answer has come, whatever its status. Else *d says why. a is initialised in any case. */
 enum cli_exit remote_ask(const struct cli *c, struct remote_answer *a, struct diag *d);
+/* The same about a file, whose descriptor stays the caller's. It may take long. */
+enum cli_exit remote_ask_file(const struct cli *c, int fd, struct remote_answer *a, struct diag *d);
 void remote_done(struct remote_answer *a);
 
 /* Complains about a status other than ERR_OK. */

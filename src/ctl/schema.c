@@ -115,6 +115,15 @@ static const struct ctl_column event_columns[] = {
 	{"reply", CTL_TEXT, "REPLY"},
 };
 
+static const struct ctl_column move_columns[] = {
+	{"export", CTL_TEXT, "EXPORT"}, /* its number, on both relays */
+	{"state", CTL_TEXT, "STATE"},   /* exporting, exported, importing, imported, refused; of an answer also what was done */
+	{"messages", CTL_U64, "MESSAGES"},
+	{"size", CTL_SIZE, "SIZE"},
+	{"skipped", CTL_U64, "SKIPPED"}, /* not exported because they were just being delivered, or over the limit */
+	{"since", CTL_TIME, "SINCE"},
+};
+
 static const struct ctl_table_info tables[] = {
 	{CTL_T_RELAY, "relay", .single = true, COLUMNS(relay_columns)},
 	{CTL_T_PROCESS, "processes", COLUMNS(process_columns)},
@@ -125,6 +134,7 @@ static const struct ctl_table_info tables[] = {
 	{CTL_T_ATTEMPT, "attempts", COLUMNS(attempt_columns)},
 	{CTL_T_QUEUE, "queue", COLUMNS(queue_columns)},
 	{CTL_T_EVENT, "events", COLUMNS(event_columns)},
+	{CTL_T_MOVE, "moves", COLUMNS(move_columns)},
 };
 
 /* --- verbs ------------------------------------------------------------------------------------------------ */
@@ -134,6 +144,12 @@ static const struct ctl_column name_argument[] = {
 };
 static const struct ctl_column id_argument[] = {
 	{"id", CTL_TEXT, "the message"},
+};
+static const struct ctl_column export_argument[] = {
+	{"limit", CTL_U64, "messages at most, the oldest first"},
+};
+static const struct ctl_column move_argument[] = {
+	{"export", CTL_TEXT, "the number of the export"},
 };
 static const struct ctl_column list_arguments[] = {
 	{"limit", CTL_U64, "rows at most; CTL_ROWS_DEFAULT without it, CTL_ROWS_MAX at most"},
@@ -161,6 +177,16 @@ static const struct ctl_verb_info verbs[] = {
 	{CTL_QUEUE_SHOW, "queue.show", CTL_OWNER_QUEUE,
 	 .tables = {CTL_T_MESSAGE, CTL_T_RECIPIENT, CTL_T_ATTEMPT}, ARGUMENTS(id_argument)},
 	{CTL_QUEUE_STATS, "queue.stats", CTL_OWNER_QUEUE, .tables = {CTL_T_QUEUE}},
+	{CTL_QUEUE_EXPORT, "queue.export", CTL_OWNER_QUEUE, .changes = true, .file = true, .tables = {CTL_T_MOVE},
+	 ARGUMENTS(export_argument)},
+	{CTL_QUEUE_IMPORT, "queue.import", CTL_OWNER_QUEUE, .changes = true, .file = true, .tables = {CTL_T_MOVE}},
+	{CTL_QUEUE_ACKNOWLEDGE, "queue.acknowledge", CTL_OWNER_QUEUE, .changes = true, .tables = {CTL_T_MOVE},
+	 ARGUMENTS(move_argument)},
+	{CTL_QUEUE_RECLAIM, "queue.reclaim", CTL_OWNER_QUEUE, .changes = true, .tables = {CTL_T_MOVE},
+	 ARGUMENTS(move_argument)},
+	{CTL_QUEUE_REFUSE, "queue.refuse", CTL_OWNER_QUEUE, .changes = true, .tables = {CTL_T_MOVE},
+	 ARGUMENTS(move_argument)},
+	{CTL_QUEUE_MOVES, "queue.moves", CTL_OWNER_QUEUE, .tables = {CTL_T_MOVE}},
 	{CTL_TRACE_RECENT, "trace.recent", CTL_OWNER_QUEUE, .tables = {CTL_T_EVENT},
 	 ARGUMENTS(recent_arguments)},
 	{CTL_TRACE_SHOW, "trace.show", CTL_OWNER_QUEUE, .tables = {CTL_T_EVENT}, ARGUMENTS(id_argument)},

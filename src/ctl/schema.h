@@ -24,6 +24,12 @@ enum ctl_verb {
 	CTL_RELOAD = 13,
 	CTL_DRAIN = 14,
 	CTL_STOP = 15,
+	CTL_QUEUE_EXPORT = 16,
+	CTL_QUEUE_IMPORT = 17,
+	CTL_QUEUE_ACKNOWLEDGE = 18,
+	CTL_QUEUE_RECLAIM = 19,
+	CTL_QUEUE_REFUSE = 20,
+	CTL_QUEUE_MOVES = 21,
 };
 
 /* The process that answers a verb. The parent accepts every connection and hands on what is not its own. */
@@ -39,6 +45,7 @@ enum ctl_table {
 	CTL_T_ATTEMPT = 7,    /* a delivery attempt */
 	CTL_T_QUEUE = 8,      /* counts of one state of the queue */
 	CTL_T_EVENT = 9,      /* a step in a message's life */
+	CTL_T_MOVE = 10,      /* queued mail that moves between relays */
 };
 
 enum ctl_kind {
@@ -72,6 +79,7 @@ struct ctl_verb_info {
 	const char *name; /* "queue.list" */
 	enum ctl_owner owner;
 	bool changes;                       /* to be written to the audit log */
+	bool file;                          /* the server asks for a file's descriptor */
 	enum ctl_table tables[3];           /* that an answer may hold, in this order; 0 ends */
 	const struct ctl_column *arguments; /* heading: what the argument means */
 	size_t narguments;

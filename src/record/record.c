@@ -153,7 +153,7 @@ enum err record_verdict_decode(struct slice in, struct record_verdict *ret)
 		return e;
 	v.id = cursor_u64(&c);
 	v.time_ms = (int64_t)cursor_u64(&c);
-	v.kind = choice(&c, RECORD_VERDICT_REJECT);
+	v.kind = choice(&c, RECORD_VERDICT_REFUSED);
 	v.reason = text(&c, RECORD_TEXT_MAX);
 	e = cursor_finish(&c);
 	if (!e)

@@ -51,7 +51,12 @@ enum record_verdict_kind {
 	RECORD_VERDICT_PASS,
 	RECORD_VERDICT_PENDING,
 	RECORD_VERDICT_HOLD,
-	RECORD_VERDICT_REJECT
+	RECORD_VERDICT_REJECT,
+	/* About mail that moves between relays; the reason is the export's number (relay/queue/move.h). */
+	RECORD_VERDICT_EXPORTED,
+	RECORD_VERDICT_IMPORTING,
+	RECORD_VERDICT_IMPORTED,
+	RECORD_VERDICT_REFUSED
 };
 struct record_verdict {
 	uint64_t id;

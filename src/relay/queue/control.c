@@ -3,6 +3,7 @@
 #include "relay/queue/queue_priv.h"
 
 #include "core/mem.h"
+#include "relay/queue/transfer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,7 +62,9 @@ static const char *message_state(const struct message *m)
 {
 	bool active = false, deferred = false;
 	if (m->held)
-		return "held";
+		return m->claim == RECORD_VERDICT_EXPORTED    ? "exported"
+		       : m->claim == RECORD_VERDICT_IMPORTING ? "importing"
+							      : "held";
 	for (uint32_t i = 0; i < m->count; i++) {
 		active |= m->recipients[i].place == PLACE_IN_JOB || m->recipients[i].place == PLACE_RECORDING;
 		deferred |= m->recipients[i].state == RECORD_DEFERRED;
@@ -390,8 +393,8 @@ static void send_tally(struct request *r, const struct tally *t)
 
 static void start_stats(struct request *r)
 {
-	struct tally t[] = {
-		{.state = "queued"}, {.state = "active"}, {.state = "deferred"}, {.state = "held"}};
+	struct tally t[] = {{.state = "queued"}, {.state = "active"},   {.state = "deferred"},
+			    {.state = "held"},   {.state = "exported"}, {.state = "importing"}};
 	MAP_EACH_SAFE (&r->queue->messages, n, tmp) {
 		const struct message *m = CONTAINER_OF(n, struct message, node);
 		struct slice state = slice_str(message_state(m));
@@ -406,6 +409,41 @@ static void start_stats(struct request *r)
 	}
 	for (size_t i = 0; i < ARRAY_LEN(t); i++)
 		send_tally(r, &t[i]);
+	end(r, ERR_OK, "");
+}
+
+/* ---- queue.moves ---- */
+
+static const char *move_state(const struct move *mv)
+{
+	switch (mv->kind) {
+	case RECORD_VERDICT_EXPORTED:
+		return "exported";
+	case RECORD_VERDICT_IMPORTING:
+		return "importing";
+	case RECORD_VERDICT_IMPORTED:
+		return "imported";
+	case RECORD_VERDICT_REFUSED:
+		return "refused";
+	default:
+		return "exporting";
+	}
+}
+
+static void start_moves(struct request *r)
+{
+	LIST_EACH_SAFE (&r->queue->moves.known, n, tmp) {
+		const struct move *mv = CONTAINER_OF(n, struct move, node);
+		char text[TRANSFER_TEXT_MAX];
+		transfer_format(mv->export, text);
+		ctl_add_str(&r->row, "export", text);
+		ctl_add_str(&r->row, "state", move_state(mv));
+		if (mv->count)
+			ctl_add_u64(&r->row, "messages", mv->count);
+		if (mv->since_ms)
+			ctl_add_time(&r->row, "since", mv->since_ms);
+		send_row(r, CTL_T_MOVE);
+	}
 	end(r, ERR_OK, "");
 }
 
@@ -450,6 +488,9 @@ static void dispatch(struct request *r, enum ctl_verb verb)
 	case CTL_QUEUE_STATS:
 		start_stats(r);
 		break;
+	case CTL_QUEUE_MOVES:
+		start_moves(r);
+		break;
 	case CTL_TRACE_RECENT:
 	case CTL_TRACE_SHOW:
 		r->events = true;
@@ -473,6 +514,8 @@ static void on_request(void *ctx, struct ctl_conn *c, const struct ctl_frame *re
 		ctl_conn_end(c, ERR_BUSY, SLICE_LIT("the spool is not open; try again"));
 		return;
 	}
+	if (transfer_request(q, c, req))
+		return;
 	if (by_id_verb && record_id_parse(id, &number) != ERR_OK) {
 		ctl_conn_end(c, ERR_SYNTAX, SLICE_LIT("not a message id (they look like 2-1f3a)"));
 		return;
@@ -499,16 +542,23 @@ static void on_more(void *ctx, struct ctl_conn *c)
 static void on_close(void *ctx, struct ctl_conn *c)
 {
 	struct request *r = ctl_conn_data(c);
-	if (!r)
+	if (!r) {
+		transfer_closed(ctx, c);
 		return;
+	}
 	r->conn = NULL;
 	if (!r->waiting)
 		request_free(r);
 }
 
+static void on_file(void *ctx, struct ctl_conn *c, int fd)
+{
+	transfer_file(ctx, c, fd);
+}
+
 enum err control_new(struct queue *q, struct diag *d)
 {
 	static const struct ctl_events events = {
-		.on_request = on_request, .on_more = on_more, .on_close = on_close};
+		.on_request = on_request, .on_more = on_more, .on_close = on_close, .on_file = on_file};
 	return ctl_server_new(q->env.loop, &events, q, &q->ctl, d);
 }

@@ -1,7 +1,9 @@
 #include "relay/queue/queue_priv.h"
 
 #include "core/mem.h"
+#include "relay/queue/move.h"
 #include "relay/queue/queue_role.h"
+#include "relay/queue/transfer.h"
 
 #include <string.h>
 
@@ -115,11 +117,14 @@ static void on_live(void *ctx, const struct spool_live *m)
 	struct diag d = {0};
 	if (q->stopped)
 		return;
+	if (moves_is_marker(q, m))
+		return;
 	enum err e = index_add_live(q, m);
 	if (e) {
 		diag_set(&d, e, "%s", err_name(e));
 		queue_log_spool(q, "queue.not_indexed", m->id, &d);
 	}
+	moves_on_live(q, m);
 }
 
 static void log_opened(struct queue *q, const struct spool_report *r)
@@ -148,6 +153,7 @@ static void on_ready(void *ctx, enum err e, const struct spool_report *r, const 
 	q->ready = true;
 	q->report = *r;
 	log_opened(q, r);
+	moves_opened(q);
 	announce(q);
 	for (uint32_t i = 0; i < QUEUE_SMTPC_MAX; i++)
 		if (q->carriers[i])
@@ -193,7 +199,8 @@ static void close_spool(struct queue *q)
 
 void queue_check_drained(struct queue *q)
 {
-	bool busy = q->jobs.count || q->recording || q->outcomes || q->submissions;
+	bool busy = q->jobs.count || q->recording || q->outcomes || q->submissions || q->transfer ||
+		    q->moves.changes.count;
 	if (!q->draining || q->closing || q->stopped || busy)
 		return;
 	q->closing = true;
@@ -261,6 +268,7 @@ static void queue_free(struct queue *q)
 	stop_working(q);
 	index_free(q);
 	targets_free(q);
+	moves_free(q);
 	map_done(&q->jobs);
 	sched_free(q->sched);
 	buf_done(&q->scratch);
@@ -278,6 +286,8 @@ static void queue_stop(void *self)
 {
 	struct queue *q = self;
 	q->stopped = true;
+	moves_stop(q);
+	transfer_stop(q);
 	jobs_free(q);
 	for (uint32_t i = 0; i < QUEUE_SMTPD_MAX; i++)
 		intake_free(q->intakes[i]);
@@ -309,6 +319,7 @@ static enum err queue_start(const struct role_env *env, void **ret_self, struct 
 	buf_init(&q->passwords, 1u << 20);
 	buf_init(&q->owners, UINT32_MAX / WIRE_ID_BLOCK + 1u);
 	list_init(&q->batches);
+	moves_init(q);
 	task_init(&q->cleanup, env->loop, cleanup, q);
 	task_init(&q->pump, env->loop, dispatch_pump, q);
 	task_init(&q->record, env->loop, outcome_commit, q);

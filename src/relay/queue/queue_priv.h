@@ -7,6 +7,8 @@
  *   dispatch.c  jobs: from the schedule to smtpc, with content on loan
  *   results.c   outcomes: recorded durably, then applied
  *   control.c   `tidegate queue` and `tidegate trace`
+ *   move.c      mail that moves between relays: who has it                         (move.h)
+ *   transfer.c, export.c, import.c   the file in which it moves
  *
  * A recipient is in exactly one place:
  *
@@ -56,6 +58,7 @@ struct message {
 	struct sched_account *account; /* counted */
 	uint32_t count, open;          /* recipients; those not DONE */
 	bool null_sender, held;
+	uint8_t claim; /* held because it moves: enum record_verdict_kind, EXPORTED or IMPORTING (move.h) */
 	struct recipient recipients[];
 };
 
@@ -145,6 +148,12 @@ struct queue {
 	uint32_t submissions;
 	uint64_t next_ref, next_job;
 	struct ctl_server *ctl;
+	struct {
+		struct list known;   /* struct move */
+		struct list changes; /* under way */
+		struct timer tidy;
+	} moves;
+	struct transfer *transfer; /* the export or import under way; NULL: none */
 	struct buf passwords; /* of the routes, in their order; as SECRETS brought them */
 	struct buf scratch;   /* for one outgoing frame */
 	struct counts count;

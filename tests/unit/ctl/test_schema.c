@@ -10,7 +10,7 @@
 
 static void test_verbs(void **state)
 {
-	for (unsigned v = CTL_STATUS; v <= CTL_STOP; v++) {
+	for (unsigned v = CTL_STATUS; v <= CTL_QUEUE_MOVES; v++) {
 		const struct ctl_verb_info *info = ctl_verb_info(v);
 		assert_non_null(info);
 		assert_int_equal(info->verb, v);
@@ -20,13 +20,13 @@ static void test_verbs(void **state)
 		assert_true(info->narguments == 0 || info->arguments != NULL);
 	}
 	assert_null(ctl_verb_info(0));
-	assert_null(ctl_verb_info(CTL_STOP + 1));
+	assert_null(ctl_verb_info(CTL_QUEUE_MOVES + 1));
 	assert_null(ctl_verb_by_name(slice_str("queue")));
 }
 
 static void test_tables(void **state)
 {
-	for (unsigned t = CTL_T_RELAY; t <= CTL_T_EVENT; t++) {
+	for (unsigned t = CTL_T_RELAY; t <= CTL_T_MOVE; t++) {
 		const struct ctl_table_info *info = ctl_table_info(t);
 		assert_non_null(info);
 		assert_int_equal(info->table, t);
@@ -39,7 +39,7 @@ static void test_tables(void **state)
 		assert_null(ctl_table_column(info, slice_str("nothing")));
 	}
 	assert_null(ctl_table_info(0));
-	assert_null(ctl_table_info(CTL_T_EVENT + 1));
+	assert_null(ctl_table_info(CTL_T_MOVE + 1));
 }
 
 /* What a release shipped stays: numbers are on the wire, names are in scripts. */

@@ -108,7 +108,7 @@ static void test_verdict(void **state)
 	assert_int_equal(record_verdict_decode(buf_slice(&out), &back), ERR_OK);
 	assert_true(back.id == 9 && back.time_ms == 5 && back.kind == RECORD_VERDICT_HOLD);
 	assert_slice(back.reason, "too many");
-	out.data[2 + 16] = RECORD_VERDICT_REJECT + 1;
+	out.data[2 + 16] = RECORD_VERDICT_REFUSED + 1;
 	assert_int_equal(record_verdict_decode(buf_slice(&out), &back), ERR_CORRUPT);
 }
 
