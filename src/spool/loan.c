@@ -2,8 +2,8 @@
  * some longer. A disk whose descriptors are snapshots (the simulated one) gets a new one when a borrower needs what
  * came later.
  *
- * Opening happens on a worker wherever it can be foreseen (a new segment, a new large file); what was closed for want of
- * descriptors is opened again by the borrower's call.
+ * Files are opened on a worker: a new segment, a new large file, or with spool_read what was closed for want of
+ * descriptors or was there before this opening. Only simulated descriptors are made on the loop: they cost no wait.
  */
 #include "core/hash.h"
 #include "core/mem.h"
@@ -135,6 +135,8 @@ static struct loan_file *of_segment(struct store *s, struct segment *seg, uint64
 	char name[STORE_NAME_MAX];
 	if (seg->loan && seg->loan->covers >= needed)
 		return seg->loan;
+	if (!s->disk.snapshots)
+		return NULL;
 	loan_drop(s, seg);
 	store_name_segment(name, seg->sequence);
 	loan_open_segment(s, seg, s->disk.ops->reopen_readonly(s->disk.self, name));
@@ -144,7 +146,7 @@ static struct loan_file *of_segment(struct store *s, struct segment *seg, uint64
 static struct loan_file *of_large(struct store *s, uint64_t id)
 {
 	char name[STORE_NAME_MAX];
-	if (!find(s, NUMBER_LARGE | id)) {
+	if (!find(s, NUMBER_LARGE | id) && s->disk.snapshots) {
 		store_name_large(name, id);
 		loan_open_large(s, id, s->disk.ops->reopen_readonly(s->disk.self, name));
 	}
@@ -181,10 +183,32 @@ void loan_discard_preview(struct spool_write *w)
 		file_free(store_of(w->spool), f);
 }
 
+bool loan_ready(struct spool *sp, const struct spool_entry *e)
+{
+	const struct store *s = store_of(sp);
+	return s->disk.snapshots ||
+	       (e->large ? find(s, NUMBER_LARGE | e->id) != NULL : e->home->loan != NULL);
+}
+
+void loan_found(struct store *s, const struct spool_entry *e, int fd)
+{
+	s->loan_missing = fd < 0 ? e->id : 0;
+	if (fd < 0)
+		return;
+	if (loan_ready(&s->spool, e))
+		base_close(&fd);
+	else if (e->large)
+		loan_open_large(s, e->id, fd);
+	else
+		loan_open_segment(s, e->home, fd);
+}
+
 static enum err lend(struct store *s, struct loan_file *f, struct spool_loan *ret, struct diag *d)
 {
-	if (!f)
+	if (!f && (s->disk.snapshots || s->loan_missing == ret->message))
 		return diag_set(d, ERR_IO, "the content of a message cannot be opened");
+	if (!f)
+		return diag_set(d, ERR_AGAIN, "the content of a message is not open; spool_read opens it");
 	pin(s, f);
 	ret->segment = f->number;
 	ret->fd = f->fd;

@@ -51,7 +51,17 @@ struct reading {
 	struct buf record;
 	struct format_record header;
 	enum err failed;
+	bool open, large; /* a descriptor for loans is wanted; of its own file */
+	int loan_fd;
 };
+
+static void open_for_loans(struct reading *r, const char *segment)
+{
+	struct disk d = r->store->disk;
+	char name[STORE_NAME_MAX];
+	store_name_large(name, r->id);
+	r->loan_fd = d.ops->reopen_readonly(d.self, r->large ? name : segment);
+}
 
 static void run_reading(struct job *j)
 {
@@ -66,6 +76,18 @@ static void run_reading(struct job *j)
 	}
 	r->failed = read_record(d, fd, r->segment->seed, r->offset, &r->record, &r->header);
 	d.ops->close(d.self, fd);
+	if (r->open && !r->failed)
+		open_for_loans(r, name);
+}
+
+/* The message may have moved, or ended, meanwhile. */
+static void take_descriptor(struct store *s, struct reading *r)
+{
+	const struct spool_entry *e = spool_index_find(&s->spool.index, r->id);
+	if (r->open && e && (e->large || e->home == r->segment))
+		loan_found(s, e, r->loan_fd);
+	else
+		base_close(&r->loan_fd);
 }
 
 static void remember(struct store *s, const struct reading *r, const struct format_message *m)
@@ -91,6 +113,7 @@ static void reading_done(struct job *j)
 		e = format_message_read(&r->header, summed, &m);
 	if (!e)
 		remember(s, r, &m);
+	take_descriptor(s, r);
 	r->fn(r->ctx, e, m.envelope, m.edits);
 	buf_done(&r->record);
 	mem_free(r);
@@ -109,6 +132,9 @@ void read_payload(struct spool *sp, struct spool_entry *e, spool_read_fn *fn, vo
 			      .segment = e->home,
 			      .id = e->id,
 			      .offset = 8ull * e->offset8,
+			      .open = !loan_ready(sp, e),
+			      .large = e->large,
+			      .loan_fd = -1,
 			      .fn = fn,
 			      .ctx = ctx,
 			      .job = {.run = run_reading, .done = reading_done}};

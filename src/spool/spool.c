@@ -27,7 +27,7 @@ static void answer_one(struct spool *sp, struct asked *a)
 	struct spool_entry *e = spool_index_find(&sp->index, a->id);
 	if (!e)
 		a->fn(a->ctx, ERR_NOTFOUND, SLICE_EMPTY, SLICE_EMPTY);
-	else if (!e->cached)
+	else if (!e->cached || (sp->backend->lendable && !sp->backend->lendable(sp, e)))
 		sp->backend->read(sp, e, a->fn, a->ctx);
 	else {
 		payload_cache_use(&sp->cache, e->cached);

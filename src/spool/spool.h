@@ -129,6 +129,8 @@ struct spool_loan {
 	int fd; /* owned by the spool */
 	uint64_t offset, length;
 };
+/* Inside the callback of a spool_read of this message, and for one that is not committed yet, it is there at once; else
+ * perhaps ERR_AGAIN: it has to be opened, which spool_read does. ERR_NOTFOUND, ERR_IO. */
 MUST_CHECK enum err spool_lend(struct spool *sp, uint64_t id, struct spool_loan *ret, struct diag *d);
 void spool_unlend(struct spool *sp, const struct spool_loan *loan);
 

@@ -122,6 +122,8 @@ struct spool_backend {
 	void (*discard)(struct spool_write *w); /* frees w->large and w->preview */
 	void (*commit)(struct spool_batch *b);  /* owns b from here */
 	enum err (*lend)(struct spool *sp, uint64_t id, struct spool_loan *ret, struct diag *d);
+	/* Whether lend needs nothing of the disk for this message; NULL: it never does. */
+	bool (*lendable)(struct spool *sp, const struct spool_entry *e);
 	void (*unlend)(struct spool *sp, const struct spool_loan *loan);
 	void (*read)(struct spool *sp, struct spool_entry *e, spool_read_fn *fn,
 		     void *ctx); /* not in the cache */

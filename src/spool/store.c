@@ -169,6 +169,7 @@ static const struct spool_backend store_backend = {
 	.discard = store_discard,
 	.commit = commit_submit,
 	.lend = loan_lend,
+	.lendable = loan_ready,
 	.unlend = loan_unlend,
 	.read = read_payload,
 	.walk = read_walk,

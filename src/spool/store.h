@@ -68,6 +68,7 @@ struct store {
 	struct map loans; /* struct loan_file by number */
 	struct list idle; /* struct loan_file without a borrower, last used at the back */
 	uint64_t next_loan;
+	uint64_t loan_missing; /* id of the message whose content could not be opened last; 0: none */
 	/* space */
 	uint64_t free_octets, total_octets;
 	bool looking, removing, sweeping, moving, digesting; /* jobs under way */
@@ -120,6 +121,9 @@ void checkpoint_seal(struct store *s, struct segment *seg);
 void loan_init(struct store *s);
 enum err loan_lend(struct spool *sp, uint64_t id, struct spool_loan *ret, struct diag *d);
 void loan_unlend(struct spool *sp, const struct spool_loan *loan);
+bool loan_ready(struct spool *sp, const struct spool_entry *e); /* loan_lend needs nothing of the disk */
+/* What a worker opened for it, in its present home; owns fd. Negative: it cannot be opened, loan_lend will say so. */
+void loan_found(struct store *s, const struct spool_entry *e, int fd);
 void loan_discard_preview(struct spool_write *w);
 void loan_drop(struct store *s, struct segment *seg); /* closes what nobody borrows */
 bool loan_lent(const struct segment *seg);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define MEMORY_WAIT_MS 1000
+#define LOAN_WAIT_MS   10
 
 /* A segment that an smtpc holds a descriptor of. */
 struct loan {
@@ -322,6 +323,8 @@ static void send_job(struct job *j)
 	mem_free(t);
 	if (e == ERR_CANCELLED) {
 		job_withdraw(j, 0); /* every recipient was rerouted */
+	} else if (e == ERR_AGAIN) {
+		job_withdraw(j, LOAN_WAIT_MS); /* its descriptor was closed while the address was looked up */
 	} else if (short_of_memory(e)) {
 		job_withdraw(j, MEMORY_WAIT_MS);
 	} else if (e) {
