@@ -111,9 +111,9 @@ static void read_source(struct moving *m, struct source *src, enum format_type t
 	struct format_record rec;
 	struct format_result res = {.ordinal = src->ordinal};
 	int fd = src->offset8 ? open_source(m->store, src->sequence) : -1;
+	buf_init(&b, SPOOL_RECORD_MAX);
 	if (fd < 0)
 		return;
-	buf_init(&b, SPOOL_RECORD_MAX);
 	enum err e = read_record(m->store->disk, fd, src->seed, 8ull * src->offset8, &b, &rec);
 	m->store->disk.ops->close(m->store->disk.self, fd);
 	if (e || rec.type != type || rec.id != m->id)

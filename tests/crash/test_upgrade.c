@@ -26,10 +26,10 @@ struct place {
 	int fd;
 };
 
-static void place_open(struct place *p, const char *path)
+static struct place *place_open(const char *path)
 {
 	struct diag d = {0};
-	*p = (struct place){0};
+	struct place *p = NEW(struct place); /* too large for a stack */
 	snprintf(p->path, sizeof(p->path), "%s", path);
 	p->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(p->fd >= 0);
@@ -40,6 +40,7 @@ static void place_open(struct place *p, const char *path)
 					      .disk_reserve = 4096,
 					      .archive_ms = 3650ull * 24 * 3600 * 1000};
 	world_open(&p->w);
+	return p;
 }
 
 static void place_close(struct place *p)
@@ -49,6 +50,7 @@ static void place_close(struct place *p)
 	disk_real_free(&p->w.disk);
 	loop_free(p->w.loop);
 	close(p->fd);
+	mem_free(p);
 }
 
 /* ---- what is written ---- */
@@ -73,9 +75,8 @@ static void hold(struct world *w, uint64_t id)
 /* Several segments, the first sealed; results in other segments than their messages; one content in its own file. */
 static int make(const char *path)
 {
-	struct place p;
-	place_open(&p, path);
-	struct world *w = &p.w;
+	struct place *p = place_open(path);
+	struct world *w = &p->w;
 	uint64_t partly = put(w, 3, "partly", 3000);
 	uint64_t gone = put(w, 1, "gone", 500);
 	uint64_t held = put(w, 1, "held", 700);
@@ -92,7 +93,7 @@ static int make(const char *path)
 	world_close(w);
 	world_open(w);
 	put(w, 1, "last", 1000);
-	place_close(&p);
+	place_close(p);
 	return 0;
 }
 
@@ -171,19 +172,18 @@ static void remove_all(const char *path)
 static void upgrade(const char *fixture)
 {
 	char path[] = "/tmp/tidegate-upgrade-XXXXXX";
-	struct place p;
 	assert_non_null(mkdtemp(path));
 	copy_all(fixture, path);
-	place_open(&p, path);
-	check(&p.w);
-	uint64_t id = put(&p.w, 1, "new", 2000);
-	world_result(&p.w, find(&p.w, "partly")->id, 0, SPOOL_DEFERRED, "later still");
-	world_close(&p.w);
-	world_open(&p.w);
-	assert_int_equal(p.w.live_count, 5);
-	assert_non_null(world_find(&p.w, id));
-	assert_string_equal(find(&p.w, "partly")->results[0], "later still");
-	place_close(&p);
+	struct place *p = place_open(path);
+	check(&p->w);
+	uint64_t id = put(&p->w, 1, "new", 2000);
+	world_result(&p->w, find(&p->w, "partly")->id, 0, SPOOL_DEFERRED, "later still");
+	world_close(&p->w);
+	world_open(&p->w);
+	assert_int_equal(p->w.live_count, 5);
+	assert_non_null(world_find(&p->w, id));
+	assert_string_equal(find(&p->w, "partly")->results[0], "later still");
+	place_close(p);
 	remove_all(path);
 }
 
