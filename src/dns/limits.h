@@ -27,3 +27,14 @@
 #define SPF_TREE_QUESTIONS_MAX 2000u               /* asked for a tree */
 #define SPF_TREE_MEMORY_MAX    (16u * 1024 * 1024) /* octets of a tree */
 #define SPF_LENGTH_ADVISED     450u                /* octets of a record that fits any answer, RFC 7208 3.4 */
+
+#define ZONE_TEXT_MAX          (256u * 1024 * 1024) /* octets of a master file */
+#define ZONE_TOKENS_MAX        4096u                /* words of one entry */
+#define ZONE_INCLUDE_DEPTH     10u                  /* $INCLUDE within $INCLUDE */
+#define ZONE_INCLUDES_MAX      1000u                /* of one reading, in all */
+#define ZONE_TTL_DEFAULT       3600u                /* seconds, where a text says nothing */
+#define ZONE_NAME_WIRE_MAX     255u
+#define ZONE_NAME_TEXT_MAX     1020u /* octets of a name with all its escapes */
+#define ZONE_DATA_MAX          65535u
+#define ZONE_CHAIN_MAX         16u                              /* CNAMEs and DNAMEs one after the other */
+#define ZONEDB_MEMORY_MAX      ((size_t)8 * 1024 * 1024 * 1024) /* octets of all zones together */
