@@ -4,6 +4,9 @@
 #include "core/mem.h"
 #include "spool/limits.h"
 
+_Static_assert(sizeof(struct spool_entry) <= 104 && sizeof(struct spool_entry_rcpt) == 8,
+	       "index.h, invariant 3");
+
 static struct spool_entry *entry_of(struct map_node *n)
 {
 	return n ? CONTAINER_OF(n, struct spool_entry, node) : NULL;

@@ -431,27 +431,42 @@ static void test_restart_is_cut_too(void **state)
 				;
 }
 
-/* kill -9: the disk loses nothing, the process is gone between two operations. */
-static void test_process_dies(void **state)
+/* The n-th call of the disk fails, once or from then on; then the process is gone (kill -9 between two operations), and the
+ * disk is well again. Returns whether the script came so far. */
+static bool fail_at(script_fn *fn, uint64_t op, int errnum, bool forever)
 {
-	for (uint64_t op = 1;; op++) {
-		struct run *r = run_new(op);
-		sim_disk_fail(r->sim, SIM_WRITE | SIM_SYNC | SIM_DIR | SIM_ALLOC, op, EIO, true);
-		script(r);
-		bool reached = sim_disk_ops(r->sim) >= op;
-		if (r->w.spool)
-			world_close(&r->w);
-		sim_disk_fail(r->sim, 0, 1, 0, false);
-		world_open(&r->w);
-		assert_int_equal(r->w.error, ERR_OK);
-		for (size_t i = 0; i < r->count; i++)
-			check_message(r, &r->m[i]);
-		run_free(r);
-		if (!reached)
-			return;
-		if (op > 400)
-			return;
-	}
+	struct run *r = run_new(op);
+	sim_disk_fail(r->sim, SIM_WRITE | SIM_SYNC | SIM_DIR | SIM_ALLOC, op, errnum, forever);
+	fn(r);
+	bool reached = sim_disk_ops(r->sim) >= op;
+	if (r->w.spool)
+		world_close(&r->w);
+	sim_disk_fail(r->sim, 0, 1, 0, false);
+	world_open(&r->w);
+	assert_int_equal(r->w.error, ERR_OK);
+	for (size_t i = 0; i < r->count; i++)
+		check_message(r, &r->m[i]);
+	run_free(r);
+	return reached;
+}
+
+#define CALLS_MAX 700
+
+static void test_every_call_fails(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(scripts); i++)
+		for (uint64_t op = 1; op < CALLS_MAX && fail_at(scripts[i], op, EIO, true); op += 1 + 2 * i)
+			;
+}
+
+static void test_every_call_fails_once(void **state)
+{
+	static const int errors[] = {EIO, ENOSPC, EROFS};
+	for (size_t i = 0; i < ARRAY_LEN(scripts); i++)
+		for (size_t k = 0; k < ARRAY_LEN(errors); k++)
+			for (uint64_t op = 1; op < CALLS_MAX && fail_at(scripts[i], op, errors[k], false);
+			     op += 1 + 2 * i)
+				;
 }
 
 int main(void)
@@ -459,7 +474,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_without_a_cut),          cmocka_unit_test(test_old_messages_move),
 		cmocka_unit_test(test_cut_at_every_operation), cmocka_unit_test(test_restart_is_cut_too),
-		cmocka_unit_test(test_process_dies),
+		cmocka_unit_test(test_every_call_fails),       cmocka_unit_test(test_every_call_fails_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
