@@ -109,14 +109,3 @@ MUST_CHECK enum err zone_text_octets(const struct zone_entry *e, const struct zo
 
 /* "file:line:column: " of octet `at` of the source before the text of d. Returns d->code. */
 enum err zone_text_blame(const struct zone_source *source, size_t at, struct diag *d);
-
-/* ---- words of master files ---- */
-
-/* A name as written in a master file, made absolute with `origin` (wire form; empty: there is none), in wire form, case
- * kept. ERR_SYNTAX, ERR_LIMIT (a label over 63 octets, a name over 255). out is untouched on failure. */
-MUST_CHECK enum err zone_text_name(struct slice text, struct slice origin, struct buf *out, struct diag *d);
-
-/* "TXT", "TYPE16": any case. ERR_SYNTAX: unknown. */
-MUST_CHECK enum err zone_text_type(struct slice text, uint16_t *ret);
-MUST_CHECK enum err zone_text_class(struct slice text, uint16_t *ret); /* "IN", "CLASS1" */
-MUST_CHECK enum err zone_text_ttl(struct slice text, uint32_t *ret_s); /* "3600", "1h30m"; above 2^31-1: 0 */
