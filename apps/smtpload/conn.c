@@ -619,6 +619,14 @@ void conn_check_time(struct conn *c)
 		broken(c, "no reply in time");
 }
 
+void conn_leave(struct conn *c)
+{
+	if (c->step < CONN_CONNECT || c->step > CONN_AUTH)
+		return;
+	settle(c);
+	load_conn_ended(c->load);
+}
+
 void conn_shut(struct conn *c)
 {
 	settle(c);

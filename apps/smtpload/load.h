@@ -213,6 +213,7 @@ void conn_init(struct conn *c, struct load *l, uint32_t number);
 void conn_open(struct conn *c);
 void conn_wake(struct conn *c);       /* takes a message, or waits again, or quits */
 void conn_check_time(struct conn *c); /* breaks it if the reply is overdue */
+void conn_leave(struct conn *c);      /* nothing more is begun: a session that is not ready yet is closed */
 void conn_shut(struct conn *c);       /* at the end of the run: closes at once; what was sent is unanswered */
 
 /* ---- report.c ---- */

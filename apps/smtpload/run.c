@@ -118,6 +118,8 @@ void load_stop(struct load *l)
 	if (l->ending)
 		loop_stop(l->loop);
 	l->ending = true;
+	for (uint32_t i = 0; i < l->opened; i++)
+		conn_leave(&l->conns[i]);
 	timer_set(&l->pace, 0);
 }
 

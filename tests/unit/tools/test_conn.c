@@ -348,6 +348,17 @@ static void test_seconds(void **state)
 	close_world(&w);
 }
 
+/* Connections that the server has not even greeted do not make a run longer than it was asked to be. */
+static void test_seconds_without_greeting(void **state)
+{
+	struct world w;
+	open_world(&w, "ehlo * hang\n");
+	RUN(&w, "--seconds", "3", "-c", "5", "--timeout", "60");
+	assert_int_equal(w.load->n.given, 0);
+	assert_in_range(loop_now(w.loop), 3000, 4500);
+	close_world(&w);
+}
+
 static void test_acknowledged_numbers(void **state)
 {
 	char path[] = "/tmp/tidegate-acked-XXXXXX", text[4096];
@@ -394,6 +405,7 @@ int main(void)
 		cmocka_unit_test(test_rate),
 		cmocka_unit_test(test_rate_out_of_reach),
 		cmocka_unit_test(test_seconds),
+		cmocka_unit_test(test_seconds_without_greeting),
 		cmocka_unit_test(test_acknowledged_numbers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
