@@ -22,7 +22,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 def arguments(text):
     parser = argparse.ArgumentParser(description=text.splitlines()[0])
     parser.add_argument("--runs", type=int, default=5, help="runs of each kind (5)")
-    parser.add_argument("--messages", type=int, default=0, help="messages of a run (default: about a second's worth)")
+    parser.add_argument("--seconds", type=int, default=5, help="length of a run (5; 30 for figures to be quoted)")
     parser.add_argument("--no-peers", action="store_true", help="leave out what Postfix is needed for")
     return parser.parse_args()
 
@@ -75,35 +75,35 @@ class Run:
         self.latency = latency
 
 
-def measure(send, receiver, count):
-    """send() sends `count` messages and returns (seconds, processor seconds of the sender, p50 and p99 in ms or None)."""
+def measure(send, receiver):
+    """send() sends and returns (messages, seconds, processor seconds of the sender, p50 and p99 in ms or None)."""
     before = cpu_seconds(receiver)
-    seconds, sender, latency = send()
+    count, seconds, sender, latency = send()
     return Run(count, seconds, sender, cpu_seconds(receiver) - before, latency)
 
 
-def smtpload(port, count, *options):
+def smtpload(port, *options):
     """A sender for measure(). All messages must be accepted."""
     def send():
-        result = subprocess.run([SMTPLOAD, "--json", "--count", str(count), *map(str, options), f"127.0.0.1:{port}"],
+        result = subprocess.run([SMTPLOAD, "--json", *map(str, options), f"127.0.0.1:{port}"],
                                 capture_output=True, text=True, check=False, timeout=600)
         if result.returncode:
             raise RuntimeError(f"smtpload: {result.stdout}{result.stderr}")
         summary = json.loads(result.stdout)
         latency = summary["message_us"]["p50"] / 1000, summary["message_us"]["p99"] / 1000
-        return summary["elapsed_us"] / 1e6, summary["cpu_us"] / 1e6, latency
+        return summary["accepted"], summary["elapsed_us"] / 1e6, summary["cpu_us"] / 1e6, latency
     return send
 
 
-def command(run):
-    """A sender for measure() that is another program: run() calls it and waits for it."""
+def command(run, count):
+    """A sender for measure() that is another program: run() calls it, which sends `count` messages, and waits for it."""
     def send():
         def children():
             usage = resource.getrusage(resource.RUSAGE_CHILDREN)
             return usage.ru_utime + usage.ru_stime
         cpu, start = children(), time.monotonic()
         run()
-        return time.monotonic() - start, children() - cpu, None
+        return count, time.monotonic() - start, children() - cpu, None
     return send
 
 
