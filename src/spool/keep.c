@@ -48,17 +48,17 @@ static bool older(const struct store *s, const struct segment *seg, uint64_t ms)
 /* When room gets scarce, content goes first; whole segments only when there is nothing else or no time. */
 static bool expired(const struct store *s, const struct segment *seg)
 {
-	uint64_t ms = s->spool.options.archive_ms;
+	uint64_t ms = s->spool.options.keep.archive_ms;
 	bool scarce = low(s) || (tight(s) && seg->kept == FORMAT_KEPT_RECORDS);
 	return !ms || scarce || older(s, seg, ms);
 }
 
 static enum format_kept allowed(const struct store *s, const struct segment *seg)
 {
-	const struct spool_options *o = &s->spool.options;
-	if (tight(s) || older(s, seg, o->headers_ms))
+	const struct spool_retention *keep = &s->spool.options.keep;
+	if (tight(s) || older(s, seg, keep->headers_ms))
 		return FORMAT_KEPT_RECORDS;
-	return older(s, seg, o->body_ms) ? FORMAT_KEPT_HEADERS : FORMAT_KEPT_ALL;
+	return older(s, seg, keep->body_ms) ? FORMAT_KEPT_HEADERS : FORMAT_KEPT_ALL;
 }
 
 /* A checkpoint that the next recovery would begin with stays, whatever its segment's messages are. */
@@ -155,7 +155,7 @@ static bool remove_oldest(struct store *s)
 static uint64_t lifetime(const struct store *s)
 {
 	return MAX((uint64_t)SPOOL_LIFETIME_MIN_MS,
-		   MIN(s->spool.options.body_ms / 8, (uint64_t)SPOOL_LIFETIME_MAX_MS));
+		   MIN(s->spool.options.keep.body_ms / 8, (uint64_t)SPOOL_LIFETIME_MAX_MS));
 }
 
 /* A segment that only a checkpoint keeps: a complete one behind it lets it go. */
@@ -173,7 +173,7 @@ static bool kept_by_checkpoint(const struct store *s)
 static void retire_active(struct store *s)
 {
 	const struct segment *a = s->active;
-	if (!a || !s->spool.options.archive_ms || loop_now(s->spool.loop) - a->since <= lifetime(s))
+	if (!a || !s->spool.options.keep.archive_ms || loop_now(s->spool.loop) - a->since <= lifetime(s))
 		return;
 	bool wanted = kept_by_checkpoint(s);
 	s->complete_wanted |= wanted;
@@ -279,8 +279,9 @@ static void sweep(struct store *s)
 	if (!w)
 		return;
 	/* Digests read the headers of large content too: it stays until they have been made. */
-	uint64_t keep =
-		low(s) || !s->spool.options.archive_ms ? 0 : s->spool.options.body_ms + 2 * lifetime(s);
+	uint64_t keep = low(s) || !s->spool.options.keep.archive_ms
+				? 0
+				: s->spool.options.keep.body_ms + 2 * lifetime(s);
 	*w = (struct sweep){.store = s, .job = {.run = run_list, .done = list_done}};
 	w->before_ms = loop_wall(s->spool.loop) - (int64_t)MIN(keep, (uint64_t)INT64_MAX / 2);
 	s->sweeping = true;

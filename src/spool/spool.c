@@ -54,6 +54,14 @@ static bool same_id(const struct map_node *n, const void *key)
 	return CONTAINER_OF(n, struct spool_write, node)->id == *(const uint64_t *)key;
 }
 
+void spool_set_retention(struct spool *sp, const struct spool_retention *keep)
+{
+	struct spool_retention *k = &sp->options.keep;
+	*k = *keep;
+	k->headers_ms = k->headers_ms ? MIN(k->headers_ms, k->archive_ms) : k->archive_ms;
+	k->body_ms = k->body_ms ? MIN(k->body_ms, k->headers_ms) : k->headers_ms;
+}
+
 void spool_set_reserve(struct spool *sp, uint64_t octets)
 {
 	sp->options.disk_reserve = octets;
@@ -65,6 +73,7 @@ enum err spool_init(struct spool *sp, const struct spool_backend *backend, struc
 	sp->backend = backend;
 	sp->loop = l;
 	sp->options = *o;
+	spool_set_retention(sp, &o->keep);
 	sp->events = *ev;
 	sp->ctx = ctx;
 	map_init(&sp->writes, same_id);

@@ -66,13 +66,17 @@ struct spool_events {
 	void (*on_health)(void *ctx, enum spool_health h, const struct diag *why);
 };
 
+/* How long finished messages are kept: their records and, for a shorter time, headers and content. archive_ms 0: until
+ * their segment is needed no more. headers_ms, body_ms 0: as long as what is named before. */
+struct spool_retention {
+	uint64_t archive_ms, headers_ms, body_ms;
+};
+
 struct spool_options {
 	uint64_t segment_size;    /* octets, 0: 64 MiB */
 	uint64_t large_threshold; /* content above it goes to a file of its own; 0: 256 KiB */
 	uint64_t disk_reserve;    /* octets to keep free; 0: 64 MiB; back end segments only */
-	/* How long finished messages are kept: their records and, for a shorter time, headers and content.
-	 * archive_ms 0: until their segment is needed no more. headers_ms, body_ms 0: as long as what is named before. */
-	uint64_t archive_ms, headers_ms, body_ms;
+	struct spool_retention keep;
 };
 
 /* Opening is asynchronous: on_live for each live message, then on_ready. ERR_BUSY in on_ready: another
@@ -88,6 +92,7 @@ void spool_close(struct spool *sp, void (*on_closed)(void *ctx), void *ctx);
 
 /* Another spool_options.disk_reserve, from the next look at the disk on. */
 void spool_set_reserve(struct spool *sp, uint64_t octets);
+void spool_set_retention(struct spool *sp, const struct spool_retention *keep);
 
 uint64_t spool_next_id(struct spool *sp); /* generation << 32 | counter; after on_ready */
 enum spool_health spool_health(const struct spool *sp);

@@ -195,8 +195,6 @@ static void take_options(struct spool_options *o)
 	o->segment_size =
 		or_default(o->segment_size, SPOOL_SEGMENT_DEFAULT, SPOOL_SEGMENT_MIN, SPOOL_SEGMENT_MAX);
 	o->large_threshold = or_default(o->large_threshold, SPOOL_LARGE_DEFAULT, 1, SPOOL_LARGE_MAX);
-	o->headers_ms = o->headers_ms ? MIN(o->headers_ms, o->archive_ms) : o->archive_ms;
-	o->body_ms = o->body_ms ? MIN(o->body_ms, o->headers_ms) : o->headers_ms;
 	o->disk_reserve = or_default(o->disk_reserve, SPOOL_RESERVE_DEFAULT, 0, UINT64_MAX);
 }
 

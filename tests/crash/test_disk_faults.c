@@ -511,7 +511,7 @@ static void test_a_copy_misses_nothing(void **state)
 	struct fixture *f = *state;
 	uint64_t recovered;
 	for (uint64_t gap = 5; gap <= 16; gap++) {
-		f->w.options.archive_ms = 3600000;
+		f->w.options.keep.archive_ms = 3600000;
 		reopen(f);
 		uint64_t id = put(f, 500);
 		for (int i = 0; i < 40; i++)
@@ -583,7 +583,7 @@ static void test_live_messages_move_out_of_old_segments(void **state)
 static void test_archive_stays_for_its_time(void **state)
 {
 	struct fixture *f = *state;
-	f->w.options.archive_ms = 3600000;
+	f->w.options.keep.archive_ms = 3600000;
 	reopen(f);
 	for (int i = 0; i < 30; i++)
 		finish(f, put(f, 8000));
@@ -599,7 +599,7 @@ static void test_archive_stays_for_its_time(void **state)
 static void test_archive_goes_before_mail_is_refused(void **state)
 {
 	struct fixture *f = *state;
-	f->w.options.archive_ms = 3600000;
+	f->w.options.keep.archive_ms = 3600000;
 	f->w.options.disk_reserve = 1 << 20;
 	reopen(f);
 	for (int i = 0; i < 1500; i++) {
@@ -627,7 +627,7 @@ static void test_large_files_go_with_their_message(void **state)
 static void test_opening_does_not_read_the_archive(void **state)
 {
 	struct fixture *f = *state;
-	f->w.options.archive_ms = 3600000;
+	f->w.options.keep.archive_ms = 3600000;
 	reopen(f);
 	struct search seg = files(f, "seg-");
 	uint64_t id = world_put(&f->w, 1, "finished long ago", SLICE_LIT("content"));

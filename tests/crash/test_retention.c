@@ -33,9 +33,9 @@ static struct fixture *fixture_new(uint64_t seed)
 	f->w.options = (struct spool_options){.segment_size = 64 << 10,
 					      .large_threshold = 20 << 10,
 					      .disk_reserve = 4096,
-					      .archive_ms = 90 * DAY,
-					      .headers_ms = 14 * DAY,
-					      .body_ms = 3 * DAY};
+					      .keep.archive_ms = 90 * DAY,
+					      .keep.headers_ms = 14 * DAY,
+					      .keep.body_ms = 3 * DAY};
 	world_open(&f->w);
 	assert_int_equal(f->w.error, ERR_OK);
 	return f;

@@ -38,7 +38,7 @@ static struct place *place_open(const char *path)
 	p->w.options = (struct spool_options){.segment_size = 64 << 10,
 					      .large_threshold = LARGE - 1,
 					      .disk_reserve = 4096,
-					      .archive_ms = 3650ull * 24 * 3600 * 1000};
+					      .keep.archive_ms = 3650ull * 24 * 3600 * 1000};
 	world_open(&p->w);
 	return p;
 }

@@ -238,16 +238,21 @@ static enum err make_sched(struct queue *q, struct diag *d)
 	return e ? diag_set(d, e, "scheduler: %s", err_name(e)) : ERR_OK;
 }
 
+/* To the spool, 0 means that nothing is said. */
+static struct spool_retention retention(const struct conf *conf)
+{
+	const struct conf_retention *r = &conf->retention;
+	return (struct spool_retention){
+		.archive_ms = r->index, .headers_ms = MAX(r->headers, 1u), .body_ms = MAX(r->body, 1u)};
+}
+
 static enum err open_spool(struct queue *q, struct diag *d)
 {
 	static const struct spool_events events = {
 		.on_live = on_live, .on_ready = on_ready, .on_health = on_health};
-	const struct conf_retention *keep = &q->env.conf->retention;
 	struct spool_options o = {.segment_size = q->env.spool_segment,
 				  .disk_reserve = q->env.conf->disk_reserve,
-				  .archive_ms = keep->index,
-				  .headers_ms = MAX(keep->headers, 1u),
-				  .body_ms = MAX(keep->body, 1u)};
+				  .keep = retention(q->env.conf)};
 	if (!q->env.disk.ops)
 		return spool_open_memory(q->env.loop, &o, &events, q, &q->spool, d);
 	return spool_open_segments(q->env.loop, q->env.disk, &o, &events, q, &q->spool, d);
@@ -349,7 +354,11 @@ static void queue_config(void *self, struct conf *conf, uint64_t epoch)
 	conf_ref(conf);
 	q->env.conf = conf;
 	conf_unref(old);
-	spool_set_reserve(q->spool, conf->disk_reserve);
+	if (q->spool) {
+		struct spool_retention keep = retention(conf);
+		spool_set_reserve(q->spool, conf->disk_reserve);
+		spool_set_retention(q->spool, &keep);
+	}
 	targets_forget_answers(q);
 	task_defer(&q->pump);
 }
