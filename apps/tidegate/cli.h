@@ -25,6 +25,7 @@ struct cli {
 	const char *socket;                              /* NULL: from the configuration */
 	const char *config;                              /* NULL: CLI_CONFIG if it is there */
 	const char *server, *sender, *recipient, *state; /* filters; NULL: none */
+	const char *hash;                                /* server import; NULL: none */
 	const char *helo;                                /* NULL: none */
 	uint64_t limit;                                  /* 0: not given */
 };
@@ -60,7 +61,8 @@ MUST_CHECK bool cli_print(struct slice text);
 enum cli_exit cli_remote(const struct cli *c); /* asks and shows: most commands */
 enum cli_exit cli_status(const struct cli *c);
 enum cli_exit cli_credential(const struct cli *c); /* server add, server rotate */
-enum cli_exit cli_export(const struct cli *c);     /* queue export, queue import: about a file */
+enum cli_exit cli_server_import(const struct cli *c);
+enum cli_exit cli_export(const struct cli *c); /* queue export, queue import: about a file */
 enum cli_exit cli_import(const struct cli *c);
 enum cli_exit cli_config_show(const struct cli *c);
 enum cli_exit cli_config_check(const struct cli *c);

@@ -23,6 +23,8 @@ static const struct command commands[] = {
 	{"server", "remove", "NAME", 1, REMOTE, CTL_SERVER_REMOVE, cli_remote, "forget a server"},
 	{"server", "rotate", "NAME", 1, REMOTE, CTL_SERVER_ROTATE, cli_credential,
 	 "give a server a new password"},
+	{"server", "import", "NAME", 1, REMOTE, CTL_SERVER_IMPORT, cli_server_import,
+	 "let a hosting server submit mail by the hash of its password, read from standard input"},
 	{"queue", "list", "", 0, REMOTE | CLI_LIMIT | CLI_FILTERS | CLI_SENDER, CTL_QUEUE_LIST, cli_remote,
 	 "messages in the queue"},
 	{"queue", "show", "ID", 1, REMOTE, CTL_QUEUE_SHOW, cli_remote,

@@ -82,6 +82,7 @@ static void add_arguments(const struct cli *c, const struct ctl_verb_info *verb,
 		ctl_add_str(f, verb->arguments[i].key, c->args[i]);
 	if (c->limit > 0)
 		ctl_add_u64(f, "limit", c->limit);
+	add_filter(f, "hash", c->hash);
 	add_filter(f, "server", c->server);
 	add_filter(f, "sender", c->sender);
 	add_filter(f, "recipient", c->recipient);

@@ -70,7 +70,7 @@ static enum err check_new(const struct credential_table *t, struct slice name, s
 	return ERR_OK;
 }
 
-enum err credential_add(struct credential_table *t, struct slice name, const struct scram_verifier *v,
+enum err credential_add(struct credential_table *t, struct slice name, const struct verifier *v,
 			int64_t now_ms, struct credential **ret, struct diag *d)
 {
 	enum err e = check_new(t, name, d);

@@ -15,13 +15,13 @@
  */
 #pragma once
 
-#include "auth/scram.h"
+#include "auth/verifier.h"
 #include "core/map.h"
 
 struct credential {
 	struct map_node node;
 	char name[AUTH_NAME_MAX + 1]; /* [a-z0-9._-], 1 to 64 */
-	struct scram_verifier verifier;
+	struct verifier verifier;
 	bool disabled;
 	int64_t created_ms, rotated_ms; /* since 1970-01-01 UTC; kept to the second */
 	/* Since the process started; not in the file. */
@@ -43,9 +43,8 @@ bool credential_name_ok(struct slice name);
 struct credential *credential_find(const struct credential_table *t, struct slice name); /* NULL: none */
 
 /* ERR_RANGE (name), ERR_EXISTS, ERR_LIMIT, ERR_NOMEM. *ret is borrowed from the table; may be NULL. */
-MUST_CHECK enum err credential_add(struct credential_table *t, struct slice name,
-				   const struct scram_verifier *v, int64_t now_ms, struct credential **ret,
-				   struct diag *d);
+MUST_CHECK enum err credential_add(struct credential_table *t, struct slice name, const struct verifier *v,
+				   int64_t now_ms, struct credential **ret, struct diag *d);
 void credential_remove(struct credential_table *t, struct credential *c); /* frees c */
 
 /* All credentials sorted by name: an array of *ret_count pointers borrowed from the table, to be freed with

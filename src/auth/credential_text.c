@@ -58,7 +58,7 @@ static bool parse_stamp(struct slice s, int64_t *ret_ms)
 static void add_line(struct buf *out, const struct credential *c)
 {
 	buf_printf(out, "%s ", c->name);
-	scram_format(&c->verifier, out);
+	verifier_format(&c->verifier, out);
 	buf_add_str(out, " created=");
 	add_stamp(out, c->created_ms);
 	buf_add_str(out, " rotated=");
@@ -101,13 +101,13 @@ static enum err parse_line(struct credential_table *t, struct slice line, struct
 {
 	struct slice rest = line, name = slice_split(&rest, ' '), verifier = slice_split(&rest, ' ');
 	struct credential times, *c;
-	struct scram_verifier v;
+	struct verifier v;
 	enum err e;
 
 	if (line.len > AUTH_CREDENTIALS_LINE)
 		return diag_set(d, ERR_LIMIT, "line of %zu octets, at most %d", line.len,
 				AUTH_CREDENTIALS_LINE);
-	e = scram_parse(verifier, &v, d);
+	e = verifier_parse(verifier, &v, d);
 	if (!e)
 		e = parse_times(&rest, &times, d);
 	if (e)

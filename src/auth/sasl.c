@@ -7,6 +7,7 @@
 
 struct sasl_mechanism {
 	const char *name;
+	bool binding, external; /* what it needs of the transport */
 	enum sasl_outcome (*step)(struct sasl *s, bool has_message, struct slice message,
 				  struct buf *challenge);
 };
@@ -81,10 +82,80 @@ static enum sasl_outcome login_step(struct sasl *s, bool has_message, struct sli
 	return SASL_CREDENTIALS;
 }
 
+/* ---- SCRAM ---- */
+
+static enum sasl_outcome scram_begin(struct sasl *s, struct slice message)
+{
+	struct scram_terms t = {.plus = s->mechanism->binding,
+				.plus_offered = s->terms.binding.len > 0,
+				.binding = s->terms.binding,
+				.nonce = s->terms.nonce};
+
+	if (scram_first(&s->scram, message, &t))
+		return SASL_MALFORMED;
+	s->authzid = s->scram.authzid;
+	s->authcid = s->scram.authcid;
+	s->state = SASL_WAIT_VERIFIER;
+	return SASL_LOOKUP;
+}
+
+static enum sasl_outcome scram_end(struct sasl *s, struct slice message, struct buf *challenge)
+{
+	switch (scram_final(&s->scram, message, challenge)) {
+	case ERR_OK:
+		s->state = SASL_WAIT_EMPTY;
+		return SASL_CHALLENGE;
+	case ERR_PERM:
+		return SASL_DISPROVEN;
+	default:
+		return SASL_MALFORMED;
+	}
+}
+
+static enum sasl_outcome scram_step(struct sasl *s, bool has_message, struct slice message,
+				    struct buf *challenge)
+{
+	if (!has_message)
+		return SASL_CHALLENGE; /* an empty one: the client speaks first */
+	if (s->state == SASL_START)
+		return scram_begin(s, message);
+	if (s->state == SASL_WAIT_PROOF)
+		return scram_end(s, message, challenge);
+	ASSERT(s->state == SASL_WAIT_EMPTY);
+	return message.len == 0 ? SASL_PROVEN : SASL_MALFORMED;
+}
+
+void sasl_verifier(struct sasl *s, const struct scram_verifier *v, struct buf *challenge)
+{
+	ASSERT(s->state == SASL_WAIT_VERIFIER);
+	scram_challenge(&s->scram, v, challenge);
+	s->state = SASL_WAIT_PROOF;
+}
+
+/* RFC 4422 appendix A: the message is whom to act as, empty: whom the transport proved. */
+static enum sasl_outcome external_step(struct sasl *s, bool has_message, struct slice message,
+				       struct buf *challenge)
+{
+	if (!has_message)
+		return SASL_CHALLENGE;
+	if (!identity_ok(s->terms.external) || (message.len && !identity_ok(message)))
+		return SASL_MALFORMED;
+	s->authcid = keep(s, s->terms.external);
+	s->authzid = keep(s, message);
+	return SASL_PROVEN;
+}
+
+/* In order of preference. */
 static const struct sasl_mechanism mechanisms[] = {
-	{"PLAIN", plain_step},
-	{"LOGIN", login_step},
+	{"EXTERNAL", false, true, external_step},    {"SCRAM-SHA-256-PLUS", true, false, scram_step},
+	{"SCRAM-SHA-256", false, false, scram_step}, {"PLAIN", false, false, plain_step},
+	{"LOGIN", false, false, login_step},
 };
+
+bool sasl_mechanism_fits(const struct sasl_mechanism *m, bool binding, bool external)
+{
+	return (!m->binding || binding) && (!m->external || external);
+}
 
 const struct sasl_mechanism *sasl_mechanism_next(const struct sasl_mechanism *m)
 {
@@ -108,9 +179,10 @@ const char *sasl_mechanism_name(const struct sasl_mechanism *m)
 	return m->name;
 }
 
-void sasl_init(struct sasl *s, const struct sasl_mechanism *m)
+void sasl_init(struct sasl *s, const struct sasl_mechanism *m, const struct sasl_terms *terms)
 {
 	memset(s, 0, offsetof(struct sasl, kept));
+	s->terms = *terms;
 	s->kept_len = 0;
 	s->mechanism = m;
 }
@@ -119,6 +191,7 @@ void sasl_done(struct sasl *s)
 {
 	OPENSSL_cleanse(s->kept, s->kept_len);
 	s->kept_len = 0;
+	scram_exchange_done(&s->scram);
 	s->authzid = s->authcid = s->password = SLICE_EMPTY;
 	s->state = SASL_DONE;
 }
@@ -133,7 +206,7 @@ enum sasl_outcome sasl_step(struct sasl *s, bool has_message, struct slice messa
 		out = SASL_MALFORMED;
 	else
 		out = s->mechanism->step(s, has_message, message, challenge);
-	if (out != SASL_CHALLENGE)
+	if (out != SASL_CHALLENGE && out != SASL_LOOKUP)
 		s->state = SASL_DONE;
 	return out;
 }

@@ -135,6 +135,21 @@ void scram_format(const struct scram_verifier *v, struct buf *out)
 	base64_encode(out, slice_of(v->server_key, SCRAM_KEY_LEN));
 }
 
+bool scram_prove(const struct scram_verifier *v, struct slice auth_message,
+		 const uint8_t proof[SCRAM_KEY_LEN], uint8_t ret[SCRAM_KEY_LEN])
+{
+	uint8_t signature[SCRAM_KEY_LEN], client_key[SCRAM_KEY_LEN], stored[SCRAM_KEY_LEN];
+	bool ok = hmac(v->stored_key, auth_message, signature);
+
+	for (size_t i = 0; i < SCRAM_KEY_LEN; i++)
+		client_key[i] = signature[i] ^ proof[i];
+	ok = ok && SHA256(client_key, sizeof(client_key), stored) &&
+	     CRYPTO_memcmp(stored, v->stored_key, SCRAM_KEY_LEN) == 0 &&
+	     hmac(v->server_key, auth_message, ret);
+	OPENSSL_cleanse(client_key, sizeof(client_key));
+	return ok;
+}
+
 bool scram_check(const struct scram_verifier *v, struct slice password)
 {
 	struct scram_verifier given = *v;

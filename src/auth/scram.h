@@ -38,5 +38,10 @@ MUST_CHECK enum err scram_make(struct slice password, struct slice salt, uint32_
 MUST_CHECK enum err scram_parse(struct slice text, struct scram_verifier *ret, struct diag *d);
 void scram_format(const struct scram_verifier *v, struct buf *out);
 
+/* RFC 5802 section 3: is ClientProof that of somebody who knows the password? Then *ret is ServerSignature. Compares in
+ * constant time; takes microseconds. */
+MUST_CHECK bool scram_prove(const struct scram_verifier *v, struct slice auth_message,
+			    const uint8_t proof[SCRAM_KEY_LEN], uint8_t ret[SCRAM_KEY_LEN]);
+
 /* Is this its password? Compares in constant time; false also if OpenSSL fails. About 2 ms at 4096. */
 bool scram_check(const struct scram_verifier *v, struct slice password);

@@ -115,6 +115,30 @@ static bool knows_its_clients(const struct conf_listener *l)
 	return l->clients.count > 0;
 }
 
+/* The names alone: which of them a channel allows is found out there. */
+static enum err check_mechanisms(const struct conf *c, const struct conf_listener *l, struct diag *d)
+{
+	static const char *const known[] = {"EXTERNAL", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN",
+					    "LOGIN"};
+	struct slice rest = l->mechanisms, word;
+
+	while ((word = slice_word(&rest)).len) {
+		size_t i = 0;
+		while (i < ARRAY_LEN(known) && !slice_eq_str(word, known[i]))
+			i++;
+		if (i == ARRAY_LEN(known))
+			return complain(c, &l->mechanisms, d,
+					"listener \"%.*s\": mechanisms: \"%.*s\" is none of EXTERNAL, "
+					"SCRAM-SHA-256-PLUS, SCRAM-SHA-256, PLAIN, LOGIN",
+					SLICE_ARG(l->name), SLICE_ARG(word));
+	}
+	if (l->auth == CONF_AUTH_REQUIRED && slice_trim(l->mechanisms).len == 0)
+		return complain(c, &l->mechanisms, d,
+				"listener \"%.*s\": mechanisms: none, and auth is required",
+				SLICE_ARG(l->name));
+	return ERR_OK;
+}
+
 static enum err check_listener(const struct conf *c, size_t index, struct diag *d)
 {
 	const struct conf_listener *l = &c->listeners[index];
@@ -132,7 +156,8 @@ static enum err check_listener(const struct conf *c, size_t index, struct diag *
 				"is possible on "
 				"loopback, private and Unix addresses",
 				SLICE_ARG(l->name));
-	return check_addresses(c, index, d);
+	enum err e = check_mechanisms(c, l, d);
+	return e ? e : check_addresses(c, index, d);
 }
 
 static enum err check_certificate(const struct conf *c, struct diag *d)

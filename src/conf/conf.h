@@ -52,6 +52,7 @@ struct conf_listener {
 	enum conf_listener_tls tls;
 	enum conf_auth auth;
 	enum conf_bare_newline bare_newline;
+	struct slice mechanisms;   /* of SASL, separated by blanks, in order of preference */
 	struct conf_texts clients; /* networks (conf_spell_network) that may connect; empty: all */
 	struct conf_texts proxy;   /* networks of balancers: their connections begin with a PROXY header */
 	struct conf_texts xclient; /* networks whose clients may use XCLIENT */

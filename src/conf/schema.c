@@ -81,6 +81,13 @@ static const struct conf_field listener_fields[] = {
 	 .help = "What happens to a message in which a line ends in a bare LF or CR: normalise turns it into "
 		 "CRLF, "
 		 "reject refuses the message with 550 5.6.0. In neither case can such a line end the data."},
+	{AT(conf_listener, mechanisms), .type = CONF_STRING,
+	 .standard = "EXTERNAL SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN", .example = "PLAIN LOGIN",
+	 .help = "Mechanisms of AUTH that are offered, in this order; -PLUS only where TLS binds the "
+		 "channel, EXTERNAL only to a "
+		 "client whose certificate was verified (tls.client_ca). Servers whose imported hash is no "
+		 "SCRAM verifier "
+		 "can use PLAIN and LOGIN alone."},
 	{AT(conf_listener, clients), .type = CONF_NETWORKS, .standard = "",
 	 .example = "192.0.2.0/24, 2001:db8::/48",
 	 .help = "Networks whose clients may connect here, unix for Unix sockets; others are answered 554 "

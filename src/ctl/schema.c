@@ -27,7 +27,8 @@ static const struct ctl_column relay_columns[] = {
 	{"connections_out", CTL_U64, "connections out"},
 	{"disk_free", CTL_SIZE, "disk free"},
 	{"disk_total", CTL_SIZE, "disk total"},
-	{"disk_full", CTL_TIME, "disk full"}, /* when disk_reserve is reached at the rate of the last day; null: not in sight */
+	{"disk_full", CTL_TIME,
+	 "disk full"}, /* when disk_reserve is reached at the rate of the last day; null: not in sight */
 };
 
 static const struct ctl_column process_columns[] = {
@@ -117,9 +118,8 @@ static const struct ctl_column event_columns[] = {
 
 static const struct ctl_column move_columns[] = {
 	{"export", CTL_TEXT, "EXPORT"}, /* its number, on both relays */
-	{"state", CTL_TEXT, "STATE"},   /* exporting, exported, importing, imported, refused; of an answer also what was done */
-	{"messages", CTL_U64, "MESSAGES"},
-	{"size", CTL_SIZE, "SIZE"},
+	{"state", CTL_TEXT, "STATE"}, /* exporting, exported, importing, imported, refused; of an answer also what was done */
+	{"messages", CTL_U64, "MESSAGES"}, {"size", CTL_SIZE, "SIZE"},
 	{"skipped", CTL_U64, "SKIPPED"}, /* not exported because they were just being delivered, or over the limit */
 	{"since", CTL_TIME, "SINCE"},
 };
@@ -141,6 +141,10 @@ static const struct ctl_table_info tables[] = {
 
 static const struct ctl_column name_argument[] = {
 	{"name", CTL_TEXT, "the hosting server"},
+};
+static const struct ctl_column import_arguments[] = {
+	{"name", CTL_TEXT, "the hosting server"},
+	{"hash", CTL_TEXT, "of its password: yescrypt, bcrypt, sha512-crypt or a SCRAM verifier"},
 };
 static const struct ctl_column id_argument[] = {
 	{"id", CTL_TEXT, "the message"},
@@ -173,13 +177,15 @@ static const struct ctl_verb_info verbs[] = {
 	{CTL_SERVER_REMOVE, "server.remove", CTL_OWNER_AUTH, .changes = true, ARGUMENTS(name_argument)},
 	{CTL_SERVER_ROTATE, "server.rotate", CTL_OWNER_AUTH, .changes = true, .tables = {CTL_T_CREDENTIAL},
 	 ARGUMENTS(name_argument)},
+	{CTL_SERVER_IMPORT, "server.import", CTL_OWNER_AUTH, .changes = true, ARGUMENTS(import_arguments)},
 	{CTL_QUEUE_LIST, "queue.list", CTL_OWNER_QUEUE, .tables = {CTL_T_MESSAGE}, ARGUMENTS(list_arguments)},
 	{CTL_QUEUE_SHOW, "queue.show", CTL_OWNER_QUEUE,
 	 .tables = {CTL_T_MESSAGE, CTL_T_RECIPIENT, CTL_T_ATTEMPT}, ARGUMENTS(id_argument)},
 	{CTL_QUEUE_STATS, "queue.stats", CTL_OWNER_QUEUE, .tables = {CTL_T_QUEUE}},
-	{CTL_QUEUE_EXPORT, "queue.export", CTL_OWNER_QUEUE, .changes = true, .file = true, .tables = {CTL_T_MOVE},
-	 ARGUMENTS(export_argument)},
-	{CTL_QUEUE_IMPORT, "queue.import", CTL_OWNER_QUEUE, .changes = true, .file = true, .tables = {CTL_T_MOVE}},
+	{CTL_QUEUE_EXPORT, "queue.export", CTL_OWNER_QUEUE, .changes = true, .file = true,
+	 .tables = {CTL_T_MOVE}, ARGUMENTS(export_argument)},
+	{CTL_QUEUE_IMPORT, "queue.import", CTL_OWNER_QUEUE, .changes = true, .file = true,
+	 .tables = {CTL_T_MOVE}},
 	{CTL_QUEUE_ACKNOWLEDGE, "queue.acknowledge", CTL_OWNER_QUEUE, .changes = true, .tables = {CTL_T_MOVE},
 	 ARGUMENTS(move_argument)},
 	{CTL_QUEUE_RECLAIM, "queue.reclaim", CTL_OWNER_QUEUE, .changes = true, .tables = {CTL_T_MOVE},

@@ -30,6 +30,7 @@ enum ctl_verb {
 	CTL_QUEUE_RECLAIM = 19,
 	CTL_QUEUE_REFUSE = 20,
 	CTL_QUEUE_MOVES = 21,
+	CTL_SERVER_IMPORT = 30,
 };
 
 /* The process that answers a verb. The parent accepts every connection and hands on what is not its own. */

@@ -95,6 +95,9 @@ MUST_CHECK enum err stream_tls_accept_early(struct stream *s, struct tls_server 
 MUST_CHECK enum err stream_tls_connect(struct stream *s, struct tls_client *ctx, const struct tls_peer *peer,
 				       uint64_t timeout_ms, struct diag *d);
 const struct tls_info *stream_tls_info(const struct stream *s); /* NULL in the clear */
+/* The "tls-exporter" channel binding (RFC 9266). False in the clear, and where it binds nothing (tls_info.bindable). */
+#define STREAM_BINDING 32
+MUST_CHECK bool stream_tls_binding(const struct stream *s, uint8_t ret[STREAM_BINDING]);
 size_t stream_tls_discarded(const struct stream *s);
 
 /* Takes the descriptor out of an OPEN stream in the clear with nothing unsent and no unconsumed input, and frees the

@@ -41,7 +41,7 @@ struct stream {
 	SSL *ssl;
 	struct tls_server *tls_server; /* reference; server side only */
 	struct tls_info info;
-	char subject[256];
+	char subject[256], name[256];
 	size_t discarded;
 	struct buf early; /* octets of the handshake that were read before it began */
 	uint64_t tls_timeout_ms;
@@ -79,5 +79,7 @@ void stream_tls_free(struct stream *s);
 MUST_CHECK enum err tls_server_ssl(struct tls_server *t, struct stream *s, SSL **ret, struct diag *d);
 MUST_CHECK enum err tls_client_ssl(struct tls_client *t, const struct tls_peer *peer, struct stream *s,
 				   SSL **ret, struct diag *d);
+/* The first DNS name of a certificate, else its common name, in `out`; empty: neither is plain text that fits. */
+struct slice tls_certificate_name(X509 *cert, char *out, size_t room);
 BIO_METHOD *stream_bio_method(void);                             /* a new one; NULL without memory */
 void tls_error(struct diag *d, enum err code, const char *what); /* with OpenSSL's words */

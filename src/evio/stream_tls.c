@@ -111,7 +111,8 @@ static void describe(struct stream *s)
 	i->cipher = SSL_get_cipher_name(s->ssl);
 	i->bits = SSL_get_cipher_bits(s->ssl, NULL);
 	i->resumed = SSL_session_reused(s->ssl);
-	i->verified = cert && verify == X509_V_OK && s->tls_named;
+	i->bindable = SSL_version(s->ssl) >= TLS1_3_VERSION || SSL_get_extms_support(s->ssl) == 1;
+	i->verified = cert && verify == X509_V_OK && (s->tls_named || s->tls_server);
 	i->verify_error = verify != X509_V_OK ? X509_verify_cert_error_string(verify) : NULL;
 	i->sni = slice_str(sni);
 	if (!cert)
@@ -122,6 +123,8 @@ static void describe(struct stream *s)
 		i->peer_subject = slice_of(s->subject, n > 0 ? (size_t)n : 0);
 	}
 	BIO_free(text);
+	if (s->tls_server && i->verified)
+		i->peer_name = tls_certificate_name(cert, s->name, sizeof(s->name));
 }
 
 static void fail(struct stream *s)
@@ -235,6 +238,14 @@ enum err stream_tls_connect(struct stream *s, struct tls_client *ctx, const stru
 const struct tls_info *stream_tls_info(const struct stream *s)
 {
 	return s->ssl && s->info.version ? &s->info : NULL;
+}
+
+bool stream_tls_binding(const struct stream *s, uint8_t ret[STREAM_BINDING])
+{
+	static const char label[] = "EXPORTER-Channel-Binding";
+	return s->ssl && s->info.bindable &&
+	       SSL_export_keying_material(s->ssl, ret, STREAM_BINDING, label, sizeof(label) - 1,
+					  (const unsigned char *)"", 0, 1) == 1;
 }
 
 size_t stream_tls_discarded(const struct stream *s)

@@ -151,6 +151,68 @@ static enum err use_key(SSL_CTX *ctx, struct slice pem, struct diag *d)
 	return e;
 }
 
+/* Clients may show a certificate, and need not; one that nobody vouches for is as none. */
+static int accept_client(int ok, X509_STORE_CTX *store)
+{
+	return 1;
+}
+
+static enum err use_client_ca(SSL_CTX *ctx, struct slice pem, struct diag *d)
+{
+	BIO *bio = pem.len ? memory_bio(pem) : NULL;
+	enum err e = ERR_OK;
+	size_t count = 0;
+	if (pem.len == 0)
+		return ERR_OK;
+	if (!bio)
+		return diag_set(d, ERR_NOMEM, "no memory for the authorities of clients");
+	for (X509 *ca; !(e = next_certificate(bio, &ca, d)); count++) {
+		X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), ca);
+		SSL_CTX_add_client_CA(ctx, ca);
+		X509_free(ca);
+	}
+	BIO_free(bio);
+	if (e != ERR_NOTFOUND)
+		return e;
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, accept_client);
+	return count ? ERR_OK : diag_set(d, ERR_SYNTAX, "no certificate among the authorities of clients");
+}
+
+static struct slice plain_name(const ASN1_STRING *text, char *out, size_t room)
+{
+	unsigned char *utf8 = NULL;
+	int n = ASN1_STRING_to_UTF8(&utf8, text);
+	struct slice s = slice_of(utf8, n > 0 ? (size_t)n : 0);
+	bool ok = s.len > 0 && s.len <= room && !slice_has_control(s) && slice_is_ascii(s);
+	if (ok)
+		memcpy(out, s.ptr, s.len);
+	OPENSSL_free(utf8);
+	return ok ? slice_of(out, s.len) : SLICE_EMPTY;
+}
+
+static struct slice dns_name(X509 *cert, char *out, size_t room)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+	struct slice found = SLICE_EMPTY;
+	for (int i = 0; found.len == 0 && i < sk_GENERAL_NAME_num(names); i++) {
+		const GENERAL_NAME *n = sk_GENERAL_NAME_value(names, i);
+		if (n->type == GEN_DNS)
+			found = plain_name(n->d.dNSName, out, room);
+	}
+	GENERAL_NAMES_free(names);
+	return found;
+}
+
+struct slice tls_certificate_name(X509 *cert, char *out, size_t room)
+{
+	struct slice name = dns_name(cert, out, room);
+	const X509_NAME *subject = X509_get_subject_name(cert);
+	int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+	if (name.len == 0 && at >= 0)
+		name = plain_name(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)), out, room);
+	return name;
+}
+
 /* RFC 5077 tickets under the key that all smtpd share: a client may resume with any of them. */
 static int on_ticket(SSL *ssl, unsigned char name[16], unsigned char iv[EVP_MAX_IV_LENGTH],
 		     EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int encrypt)
@@ -205,6 +267,8 @@ enum err tls_server_new(const struct tls_server_options *o, struct tls_server **
 		e = use_chain(t->ctx, o->certificate_pem, d);
 	if (!e)
 		e = use_key(t->ctx, o->key_pem, d);
+	if (!e)
+		e = use_client_ca(t->ctx, o->client_ca, d);
 	if (!e)
 		e = use_ticket_key(t, o->ticket_key, d);
 	if (e) {

@@ -17,15 +17,19 @@ struct tls_info {
 	const char *cipher;  /* "TLS_AES_256_GCM_SHA384" */
 	int bits;
 	bool resumed;
-	bool verified;             /* chain and name were verified */
-	const char *verify_error;  /* NULL if verified or not asked */
-	struct slice sni;          /* server side: name asked for; may be empty */
+	bool verified;            /* chain and name were verified */
+	const char *verify_error; /* NULL if verified or not asked */
+	struct slice sni;         /* server side: name asked for; may be empty */
+	bool bindable;            /* tls-exporter binds this channel: TLS 1.3, or 1.2 with RFC 7627 */
+	struct slice
+		peer_name; /* server side, verified client: first DNS name, else the common name; may be empty */
 	struct slice peer_subject; /* RFC 4514 text of the peer's certificate; empty without one */
 };
 
 struct tls_server_options {
 	struct slice certificate_pem; /* chain, leaf first */
 	struct slice key_pem;
+	struct slice client_ca;  /* PEM: who may vouch for clients; empty: none is asked for a certificate */
 	struct slice ticket_key; /* TLS_TICKET_KEY octets shared by all smtpd, or empty: no tickets */
 };
 /* ERR_SYNTAX (not PEM), ERR_PERM (key does not belong to the certificate), ERR_RANGE (ticket key), with words. */

@@ -9,6 +9,7 @@
 #include "evio/worker.h"
 #include "relay/auth/limits.h"
 #include "relay/auth/recall.h"
+#include "relay/auth/store.h"
 #include "relay/auth/throttle.h"
 #include "relay/wire/auth.h"
 #include "relay/wire/role.h"
@@ -21,16 +22,21 @@ struct auth {
 	struct role_env env;
 	struct conf *conf;             /* owned reference: networks, what `server add` tells */
 	struct credential_table table; /* owned */
-	struct scram_verifier nobody;  /* what the passwords of unknown names are measured against */
+	struct verifier nobody;        /* what the passwords of unknown names are measured against */
+	uint8_t key[STORE_KEY_LEN];    /* of the salts that unknown names seem to have */
 	struct worker *worker;         /* owned: passwords and the file, in order */
 	struct ctl_server *ctl;        /* owned */
 	struct throttle *throttle;     /* owned */
 	struct recall *recall;         /* owned */
 	struct list channels;          /* struct auth_channel, owned */
 	size_t exchanges;              /* of all channels, and orphans whose check still runs */
-	size_t checks;                 /* passwords given to the worker */
-	struct list changes;           /* struct server_request, owned; the first one is being made */
-	struct list listings;          /* struct server_request, owned: answers under way */
+	struct worker
+		*slow[AUTH_SLOW_WORKERS]; /* owned: imported hashes, which may take a hundred times as long */
+	size_t checks;                    /* passwords given to the worker */
+	size_t slow_checks;               /* those given to `slow` */
+	uint64_t slowest;                 /* ms that the longest check of late took */
+	struct list changes;              /* struct server_request, owned; the first one is being made */
+	struct list listings;             /* struct server_request, owned: answers under way */
 	bool draining;
 	bool drained;  /* was told to the runtime */
 	bool stopping; /* nothing new may start, nobody is answered */

@@ -110,6 +110,8 @@ static void auth_free(struct auth *a)
 	while ((n = list_first(&a->channels)))
 		channel_free(CONTAINER_OF(n, struct auth_channel, node));
 	ctl_server_free(a->ctl);
+	for (size_t i = 0; i < ARRAY_LEN(a->slow); i++)
+		worker_free(a->slow[i]);
 	worker_free(a->worker); /* runs what is queued: the last change is saved, orphans are freed */
 	servers_stop(a);
 	ASSERT(a->exchanges == 0);
@@ -128,7 +130,15 @@ static enum err make_nobody(struct auth *a, struct diag *d)
 	loop_random(a->env.loop, salt, sizeof(salt));
 	loop_random(a->env.loop, password, sizeof(password));
 	return scram_make(slice_of(password, sizeof(password)), slice_of(salt, sizeof(salt)),
-			  SCRAM_ITERATIONS_DEFAULT, &a->nobody, d);
+			  SCRAM_ITERATIONS_DEFAULT, &a->nobody.scram, d);
+}
+
+static enum err open_key(struct auth *a, struct diag *d)
+{
+	uint8_t fresh[STORE_KEY_LEN];
+
+	loop_random(a->env.loop, fresh, sizeof(fresh));
+	return store_key(&a->env.disk, fresh, a->key, d);
 }
 
 static enum err open_parts(struct auth *a, struct diag *d)
@@ -139,7 +149,11 @@ static enum err open_parts(struct auth *a, struct diag *d)
 	if (!e)
 		e = store_load(&a->env.disk, &a->table, d);
 	if (!e)
+		e = open_key(a, d);
+	if (!e)
 		e = worker_new(a->env.loop, "auth-worker", &a->worker, d);
+	for (size_t i = 0; !e && i < ARRAY_LEN(a->slow); i++)
+		e = worker_new(a->env.loop, "auth-slow", &a->slow[i], d);
 	if (!e)
 		e = ctl_server_new(a->env.loop, &servers_events, a, &a->ctl, d);
 	return e;

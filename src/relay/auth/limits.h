@@ -3,6 +3,9 @@
 
 #define AUTH_EXCHANGES_MAX 2048u /* SASL exchanges under way; more get "later" */
 #define AUTH_CHECKS_MAX    512u  /* passwords waiting for the worker (about a second); more get "later" */
+#define AUTH_SLOW_WORKERS  2u    /* threads for imported hashes */
+#define AUTH_SLOW_MAX      64u   /* imported hashes waiting for them; more get "later" */
+#define AUTH_SLOWEST_MAX   2000u /* ms: failures are not answered before the slowest check would be over */
 #define AUTH_EXCHANGE_MS   (5u * 60 * 1000) /* a client that does not go on */
 #define AUTH_CHANNELS_MAX  64u              /* smtpd processes */
 #define AUTH_CHANGES_MAX   64u              /* control requests that wait for their turn */

@@ -1,4 +1,4 @@
-/* `tidegate server add|list|disable|enable|remove|rotate`: changes to the credentials, one after the other.
+/* `tidegate server add|import|list|disable|enable|remove|rotate`: changes to the credentials, one after the other.
  *
  *   queued --first in line--> DERIVE (add, rotate: the worker makes the verifier) --> APPLY --> SAVE (the worker
  *   writes the file) --> answered
@@ -25,7 +25,8 @@ struct server_request {
 	struct diag why;
 	uint8_t salt[SCRAM_SALT_DEFAULT];
 	struct buf password; /* the new one; wiped */
-	struct scram_verifier verifier;
+	struct verifier verifier;
+	bool added;               /* there was no such server before */
 	struct credential before; /* for undo */
 	struct buf text;          /* the file to be */
 };
@@ -39,7 +40,7 @@ struct change_info {
 static const struct change_info changes[] = {
 	{CTL_SERVER_ADD, true, "server.added"},       {CTL_SERVER_ROTATE, true, "server.rotated"},
 	{CTL_SERVER_ENABLE, false, "server.enabled"}, {CTL_SERVER_DISABLE, false, "server.disabled"},
-	{CTL_SERVER_REMOVE, false, "server.removed"},
+	{CTL_SERVER_REMOVE, false, "server.removed"}, {CTL_SERVER_IMPORT, false, "server.imported"},
 };
 
 static const struct change_info *change_info(enum ctl_verb verb)
@@ -217,7 +218,7 @@ static void undo(struct server_request *r)
 	struct slice name = slice_str(r->name);
 	struct credential *c = credential_find(t, name);
 
-	if (r->verb == CTL_SERVER_ADD) {
+	if (r->added) {
 		if (c)
 			credential_remove(t, c);
 		return;
@@ -233,6 +234,7 @@ static enum err apply_to(struct server_request *r, struct credential *c)
 	r->before = *c;
 	switch (r->verb) {
 	case CTL_SERVER_ROTATE:
+	case CTL_SERVER_IMPORT:
 		c->verifier = r->verifier;
 		c->rotated_ms = loop_wall(r->auth->env.loop);
 		return ERR_OK;
@@ -251,8 +253,12 @@ static enum err apply(struct server_request *r)
 	struct slice name = slice_str(r->name);
 	struct credential *c = credential_find(t, name);
 
-	if (r->verb == CTL_SERVER_ADD)
-		return credential_add(t, name, &r->verifier, loop_wall(r->auth->env.loop), NULL, &r->why);
+	if (r->verb == CTL_SERVER_ADD || (r->verb == CTL_SERVER_IMPORT && !c)) {
+		enum err e =
+			credential_add(t, name, &r->verifier, loop_wall(r->auth->env.loop), NULL, &r->why);
+		r->added = e == ERR_OK;
+		return e;
+	}
 	return c ? apply_to(r, c) : diag_set(&r->why, ERR_NOTFOUND, "no server %s", r->name);
 }
 
@@ -293,7 +299,7 @@ static void run_derive(struct job *j)
 	struct server_request *r = CONTAINER_OF(j, struct server_request, job);
 
 	r->result = scram_make(buf_slice(&r->password), slice_of(r->salt, sizeof(r->salt)),
-			       SCRAM_ITERATIONS_DEFAULT, &r->verifier, &r->why);
+			       SCRAM_ITERATIONS_DEFAULT, &r->verifier.scram, &r->why);
 }
 
 static void on_derived(struct job *j)
@@ -358,6 +364,13 @@ static void take_change(struct auth *a, struct ctl_conn *c, const struct ctl_fra
 	r = request_new(a, c, req->verb);
 	if (!r) {
 		refuse(c, ERR_NOMEM, "no memory");
+		return;
+	}
+	if (req->verb == CTL_SERVER_IMPORT &&
+	    verifier_import(ctl_get_text(&req->fields, "hash", SLICE_EMPTY), &r->verifier, &r->why)) {
+		ctl_conn_set_data(c, NULL);
+		ctl_conn_fail(c, &r->why);
+		request_free(r);
 		return;
 	}
 	memcpy(r->name, name.ptr, name.len);

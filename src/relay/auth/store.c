@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 static enum err failed(struct diag *d, ssize_t r, const char *what)
 {
@@ -43,11 +44,11 @@ enum err store_load(const struct disk *disk, struct credential_table *t, struct 
 	return e ? e : credential_parse(t, buf_slice(&text), STORE_FILE, d);
 }
 
-/* The new file whole and on disk under its own name. */
-static int write_new(const struct disk *disk, struct slice text)
+/* A new file whole and on disk under this name. */
+static int write_new(const struct disk *disk, const char *name, struct slice text)
 {
 	struct iovec iov = {.iov_base = (void *)text.ptr, .iov_len = text.len};
-	int fd = disk->ops->open(disk->self, STORE_FILE_NEW, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	int fd = disk->ops->open(disk->self, name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	ssize_t r;
 
 	if (fd < 0)
@@ -61,7 +62,7 @@ static int write_new(const struct disk *disk, struct slice text)
 
 enum err store_save(const struct disk *disk, struct slice text, struct diag *d)
 {
-	int r = write_new(disk, text);
+	int r = write_new(disk, STORE_FILE_NEW, text);
 
 	if (r < 0)
 		return failed(d, r, "write of the new file");
@@ -69,4 +70,26 @@ enum err store_save(const struct disk *disk, struct slice text, struct diag *d)
 	if (r == 0)
 		r = disk->ops->fsync_dir(disk->self, ".");
 	return r < 0 ? failed(d, r, "replacing it by the new file") : ERR_OK;
+}
+
+/* A file cut short by a crash was not in use yet: it is made anew. */
+enum err store_key(const struct disk *disk, const uint8_t fresh[STORE_KEY_LEN], uint8_t ret[STORE_KEY_LEN],
+		   struct diag *d)
+{
+	int fd = disk->ops->open(disk->self, STORE_KEY_FILE, O_RDONLY, 0);
+	ssize_t n = fd < 0 ? fd : disk->ops->pread(disk->self, fd, ret, STORE_KEY_LEN, 0);
+
+	if (fd >= 0)
+		disk->ops->close(disk->self, fd);
+	if (n == STORE_KEY_LEN)
+		return ERR_OK;
+	if (n < 0 && n != -ENOENT)
+		return diag_set_errno(d, (int)-n, "%s", STORE_KEY_FILE);
+	n = write_new(disk, STORE_KEY_FILE, slice_of(fresh, STORE_KEY_LEN));
+	if (n == 0)
+		n = disk->ops->fsync_dir(disk->self, ".");
+	if (n < 0)
+		return diag_set_errno(d, (int)-n, "%s cannot be written", STORE_KEY_FILE);
+	memcpy(ret, fresh, STORE_KEY_LEN);
+	return ERR_OK;
 }

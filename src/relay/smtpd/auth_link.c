@@ -50,7 +50,13 @@ bool smtpd_auth_start(struct smtpd_auth_link *a, struct smtpd_conn *c, const str
 				    .initial = r->initial,
 				    .client = smtpd_session_client(c->session),
 				    .tls = stream_tls_info(c->stream) != NULL};
+	const struct tls_info *tls = stream_tls_info(c->stream);
+	uint8_t binding[STREAM_BINDING];
 	ASSERT(c->auth_ref == 0);
+	if (r->binding && stream_tls_binding(c->stream, binding))
+		m.binding = slice_of(binding, sizeof(binding));
+	if (tls)
+		m.external = tls->peer_name;
 	wire_auth_start_encode(&m, &a->payload);
 	c->auth_ref = a->next_ref;
 	if (map_insert(&a->exchanges, &c->auth_node, hash_u64(c->auth_ref)) != ERR_OK) {

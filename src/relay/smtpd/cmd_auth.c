@@ -17,10 +17,15 @@ static void forget_secret(struct buf *b)
 static bool mechanism_offered(const struct smtpd_session *s, struct slice name)
 {
 	struct slice rest = s->opt.mechanisms;
-	for (struct slice m; (m = slice_word(&rest)).len;)
+	for (struct slice m; (m = smtpd_next_mechanism(s, &rest)).len;)
 		if (slice_ieq(m, name))
 			return true;
 	return false;
+}
+
+static bool plus_offered(const struct smtpd_session *s)
+{
+	return mechanism_offered(s, SLICE_LIT("SCRAM-SHA-256-PLUS"));
 }
 
 static bool check_session(struct smtpd_session *s)
@@ -45,8 +50,7 @@ static bool check(struct smtpd_session *s, struct slice args)
 		return false;
 	struct slice name = slice_word(&args);
 	if (!mechanism_offered(s, name)) {
-		smtpd_reply(s, "504 5.5.4", "Mechanism not offered here; there is %.*s",
-			    SLICE_ARG(s->opt.mechanisms));
+		smtpd_reply(s, "504 5.5.4", "Mechanism not offered here; EHLO tells which are");
 		return false;
 	}
 	slice_word(&args);
@@ -79,7 +83,8 @@ static void proceed(struct smtpd_session *s, struct slice args)
 	}
 	struct smtpd_auth_request r = {.mechanism = slice_of(name, given.len),
 				       .has_initial = initial.len > 0,
-				       .initial = buf_slice(&decoded)};
+				       .initial = buf_slice(&decoded),
+				       .binding = plus_offered(s)};
 	wait_for_verdict(s);
 	s->act->auth_start(s->ctx, &r);
 }

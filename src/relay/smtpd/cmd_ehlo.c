@@ -40,6 +40,15 @@ static void add(struct buf *out, const char *line)
 	smtpd_reply_line(out, 250, false, slice_str(line));
 }
 
+static void add_auth(struct smtpd_session *s, struct buf *out)
+{
+	struct slice rest = s->opt.mechanisms;
+	buf_add_str(out, "250-AUTH");
+	for (struct slice m; (m = smtpd_next_mechanism(s, &rest)).len;)
+		buf_printf(out, " %.*s", SLICE_ARG(m));
+	buf_add_str(out, "\r\n");
+}
+
 /* RFC 9422: what a client would else find out by running into it. */
 static void add_limits(struct smtpd_session *s, struct buf *out)
 {
@@ -59,7 +68,7 @@ static void ehlo(struct smtpd_session *s, struct slice args)
 	if (s->opt.tls_available && !s->tls && s->opt.listener->tls == CONF_LISTENER_STARTTLS)
 		add(&out, "STARTTLS");
 	if (smtpd_auth_allowed(s))
-		buf_printf(&out, "250-AUTH %.*s\r\n", SLICE_ARG(s->opt.mechanisms));
+		add_auth(s, &out);
 	if (s->opt.extensions & SMTPD_EXT_8BITMIME)
 		add(&out, "8BITMIME");
 	if (s->opt.extensions & SMTPD_EXT_CHUNKING)

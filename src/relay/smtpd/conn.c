@@ -317,7 +317,7 @@ static struct smtpd_session *session_new(struct smtpd_conn *c, const struct net_
 				  .tls_available = c->tls != NULL,
 				  .xclient = smtpd_peer_listed(&c->listener->xclient, client),
 				  .extensions = SMTPD_EXT_8BITMIME | SMTPD_EXT_CHUNKING,
-				  .mechanisms = SLICE_LIT("PLAIN LOGIN")};
+				  .mechanisms = c->listener->mechanisms};
 	struct smtpd_session *s = smtpd_session_new(&o, &actions, c);
 	buf_done(&b);
 	return s;

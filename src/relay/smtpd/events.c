@@ -75,7 +75,7 @@ void smtpd_event_log(struct smtpd_conn *c, const struct smtpd_event *e)
 		break;
 	case SMTPD_EVENT_AUTH_FAILED:
 		n->auth_failed++;
-		one_text(c, LOG_WARNING, "auth.failed", "name", e->text);
+		one_text(c, LOG_DEBUG, "smtp.auth_failed", "name", e->text); /* auth.failed comes from auth */
 		break;
 	case SMTPD_EVENT_ACCEPTED:
 		accepted(c, e);

@@ -177,6 +177,8 @@ void smtpd_session_tls(struct smtpd_session *s, const struct tls_info *info)
 	buf_done(&b);
 	forget_all(s);
 	s->tls = true;
+	s->bindable = info->bindable;
+	s->external = info->peer_name.len > 0;
 	smtpd_log(s, SMTPD_EVENT_TLS, smtpd_text_slice(&s->tls_text));
 	if (s->opt.listener->tls == CONF_LISTENER_IMPLICIT) {
 		greet(s);
@@ -190,6 +192,19 @@ bool smtpd_auth_allowed(const struct smtpd_session *s)
 {
 	const struct conf_listener *l = s->opt.listener;
 	return l->auth == CONF_AUTH_REQUIRED && (s->tls || l->tls == CONF_LISTENER_NONE);
+}
+
+struct slice smtpd_next_mechanism(const struct smtpd_session *s, struct slice *rest)
+{
+	struct slice m;
+	while ((m = slice_word(rest)).len) {
+		bool fits = slice_iends(m, SLICE_LIT("-PLUS")) ? s->bindable
+			    : slice_ieq_str(m, "EXTERNAL")     ? s->external
+							       : true;
+		if (fits)
+			break;
+	}
+	return m;
 }
 
 bool smtpd_auth_required(const struct smtpd_session *s)

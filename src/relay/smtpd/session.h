@@ -71,6 +71,7 @@ struct smtpd_auth_request {
 	struct slice mechanism; /* upper case */
 	bool has_initial;
 	struct slice initial; /* decoded */
+	bool binding;         /* -PLUS was offered: the channel binding belongs to the exchange */
 };
 
 /* What is worth a line in the log or a counter. */
@@ -137,7 +138,9 @@ struct smtpd_options {
 	bool tls_available;                   /* STARTTLS can be served */
 	bool xclient;                         /* this client may use XCLIENT */
 	unsigned extensions;                  /* bits of enum smtpd_extension */
-	struct slice mechanisms;              /* "PLAIN LOGIN"; borrowed, outlives the session */
+	struct slice
+		mechanisms; /* "SCRAM-SHA-256 PLAIN"; what the channel does not allow is left out; borrowed,
+					      * outlives the session */
 };
 
 /* NULL without memory. `actions` and ctx outlive the session. */

@@ -54,10 +54,10 @@ struct smtpd_session {
 	void *ctx;
 	struct smtpd_options opt; /* opt.client points into `client` */
 	enum smtpd_state state;
-	bool draining; /* 421 as soon as no mail is under way */
-	bool esmtp;    /* EHLO, not HELO */
-	bool tls;
-	int64_t wall_ms; /* of the input being worked on */
+	bool draining;                /* 421 as soon as no mail is under way */
+	bool esmtp;                   /* EHLO, not HELO */
+	bool tls, bindable, external; /* external: a certificate proves who the client is */
+	int64_t wall_ms;              /* of the input being worked on */
 
 	enum smtpd_skip skip;
 	uint32_t skipped;  /* octets thrown away of this line */
@@ -84,8 +84,10 @@ void smtpd_text_set(struct smtpd_text *t, struct slice s); /* cut at its room */
 void smtpd_set_state(struct smtpd_session *s, enum smtpd_state to);
 /* A step is over: sets the timer for the next command, or ends a draining session that has no mail under way. */
 void smtpd_settled(struct smtpd_session *s);
-void smtpd_greet_again(struct smtpd_session *s);         /* XCLIENT: as if it had just connected */
-bool smtpd_auth_allowed(const struct smtpd_session *s);  /* AUTH may be offered here and now */
+void smtpd_greet_again(struct smtpd_session *s);        /* XCLIENT: as if it had just connected */
+bool smtpd_auth_allowed(const struct smtpd_session *s); /* AUTH may be offered here and now */
+/* The next mechanism of *rest that may be chosen here and now; empty: no more. */
+struct slice smtpd_next_mechanism(const struct smtpd_session *s, struct slice *rest);
 bool smtpd_auth_required(const struct smtpd_session *s); /* and has not happened yet */
 
 /* ---- reply.c ----

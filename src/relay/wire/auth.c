@@ -10,6 +10,8 @@ void wire_auth_start_encode(const struct wire_auth_start *m, struct buf *out)
 	buf_add_slice32(out, m->initial);
 	buf_add_slice32(out, m->client);
 	buf_add_u8(out, m->tls);
+	buf_add_slice32(out, m->binding);
+	buf_add_slice32(out, m->external);
 }
 
 enum err wire_auth_start_decode(struct slice in, struct wire_auth_start *ret)
@@ -21,6 +23,8 @@ enum err wire_auth_start_decode(struct slice in, struct wire_auth_start *ret)
 	ret->initial = codec_slice(&c, WIRE_SASL_MAX);
 	ret->client = codec_slice(&c, WIRE_NAME_MAX);
 	ret->tls = codec_u8(&c, 1);
+	ret->binding = codec_slice(&c, WIRE_BINDING_MAX);
+	ret->external = codec_slice(&c, WIRE_NAME_MAX);
 	return cursor_finish(&c);
 }
 

@@ -15,6 +15,8 @@ struct wire_auth_start {
 	struct slice initial;
 	struct slice client; /* IP address, text: failures are counted per network */
 	bool tls;
+	struct slice binding;  /* tls-exporter data, if -PLUS was offered; empty: not */
+	struct slice external; /* name of the client's verified certificate; empty: none */
 };
 void wire_auth_start_encode(const struct wire_auth_start *m, struct buf *out);
 MUST_CHECK enum err wire_auth_start_decode(struct slice in, struct wire_auth_start *ret);

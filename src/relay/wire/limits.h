@@ -2,6 +2,7 @@
 #pragma once
 
 #define WIRE_SASL_MAX           4096          /* octets of one decoded SASL message */
+#define WIRE_BINDING_MAX        64            /* octets of channel binding data */
 #define WIRE_NAME_MAX           255           /* names of servers, hosts, listeners */
 #define WIRE_TEXT_MAX           1024          /* reply texts and explanations */
 #define WIRE_PART_MAX           (60u * 1024)  /* octets of one SUBMIT_PART */

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct scram_verifier verifier = {.iterations = 4096, .salt_len = 8};
+static const struct verifier verifier = {.scram = {.iterations = 4096, .salt_len = 8}};
 
 static enum err add(struct credential_table *t, const char *name)
 {

@@ -44,7 +44,7 @@ static void test_written_and_read_back(void **state)
 	assert_true(c->disabled);
 	assert_int_equal(c->created_ms, 1795450801000);
 	assert_int_equal(c->rotated_ms, 1803859199000);
-	assert_true(scram_check(&c->verifier, SLICE_LIT("pencil")));
+	assert_true(verifier_check(&c->verifier, SLICE_LIT("pencil")));
 	buf_init(&again, AUTH_CREDENTIALS_FILE);
 	assert_int_equal(credential_write(&t, &again), ERR_OK);
 	assert_string_equal(buf_cstr(&again), text);
@@ -61,7 +61,7 @@ static void test_milliseconds_are_dropped_not_kept_half(void **state)
 	credential_table_init(&t);
 	buf_init(&text, 4096);
 	assert_int_equal(credential_add(&t, SLICE_LIT("a"),
-					&(struct scram_verifier){.iterations = 4096, .salt_len = 8},
+					&(struct verifier){.scram = {.iterations = 4096, .salt_len = 8}},
 					1795450801999, &c, NULL),
 			 ERR_OK);
 	assert_int_equal(credential_write(&t, &text), ERR_OK);
@@ -140,7 +140,7 @@ static void test_long_lines_and_files(void **state)
 static void test_the_largest_table_fits_its_file(void **state)
 {
 	struct credential_table t, again;
-	struct scram_verifier v = {.iterations = SCRAM_ITERATIONS_MAX, .salt_len = SCRAM_SALT_DEFAULT};
+	struct verifier v = {.scram = {.iterations = SCRAM_ITERATIONS_MAX, .salt_len = SCRAM_SALT_DEFAULT}};
 	struct buf text;
 	char name[AUTH_NAME_MAX + 1];
 

@@ -14,9 +14,13 @@ struct fixture {
 	struct buf challenge;
 };
 
+static const struct sasl_terms terms = {.binding = SLICE_LIT("0123456789abcdef0123456789abcdef"),
+					.external = SLICE_LIT("web7.example"),
+					.nonce = SLICE_LIT("abcdefghijklmnopqrstuvwx")};
+
 static void begin(struct fixture *f, const char *mechanism)
 {
-	sasl_init(&f->s, sasl_mechanism_find(slice_str(mechanism)));
+	sasl_init(&f->s, sasl_mechanism_find(slice_str(mechanism)), &terms);
 	buf_init(&f->challenge, 256);
 }
 
@@ -46,12 +50,18 @@ static enum sasl_outcome plain(struct slice message)
 
 static void test_mechanisms(void **state)
 {
-	const struct sasl_mechanism *m = sasl_mechanism_next(NULL);
+	static const char *const names[] = {"EXTERNAL", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN",
+					    "LOGIN"};
+	const struct sasl_mechanism *m = NULL;
 
-	assert_string_equal(sasl_mechanism_name(m), "PLAIN");
-	m = sasl_mechanism_next(m);
-	assert_string_equal(sasl_mechanism_name(m), "LOGIN");
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		m = sasl_mechanism_next(m);
+		assert_string_equal(sasl_mechanism_name(m), names[i]);
+	}
 	assert_null(sasl_mechanism_next(m));
+	assert_false(sasl_mechanism_fits(sasl_mechanism_find(SLICE_LIT("EXTERNAL")), true, false));
+	assert_false(sasl_mechanism_fits(sasl_mechanism_find(SLICE_LIT("SCRAM-SHA-256-PLUS")), false, true));
+	assert_true(sasl_mechanism_fits(sasl_mechanism_find(SLICE_LIT("SCRAM-SHA-256")), false, false));
 	assert_ptr_equal(sasl_mechanism_find(SLICE_LIT("login")), m);
 	assert_null(sasl_mechanism_find(SLICE_LIT("CRAM-MD5")));
 	assert_null(sasl_mechanism_find(SLICE_LIT("PLAI")));
@@ -171,9 +181,61 @@ static void test_login_refuses(void **state)
 	end(&f);
 }
 
+static enum sasl_outcome external(struct slice message, const char *name)
+{
+	struct fixture f;
+	enum sasl_outcome out;
+
+	begin(&f, "EXTERNAL");
+	f.s.terms.external = slice_str(name);
+	out = step(&f, message);
+	if (out == SASL_PROVEN)
+		assert_true(slice_eq_str(f.s.authcid, name) && slice_eq(f.s.authzid, message));
+	end(&f);
+	return out;
+}
+
+static void test_external(void **state)
+{
+	struct fixture f;
+
+	assert_int_equal(external(SLICE_EMPTY, "web7.example"), SASL_PROVEN);
+	assert_int_equal(external(SLICE_LIT("web7.example"), "web7.example"), SASL_PROVEN);
+	assert_int_equal(external(SLICE_LIT("other"), "web7.example"), SASL_PROVEN); /* judged by who calls */
+	assert_int_equal(external(SLICE_LIT("a\0b"), "web7.example"), SASL_MALFORMED);
+	assert_int_equal(external(SLICE_EMPTY, ""), SASL_MALFORMED);
+	begin(&f, "EXTERNAL");
+	assert_int_equal(sasl_step(&f.s, false, SLICE_EMPTY, &f.challenge), SASL_CHALLENGE);
+	assert_int_equal(f.challenge.len, 0);
+	end(&f);
+}
+
+/* The order of things; the messages themselves are test_scram_exchange's. */
+static void test_scram_steps(void **state)
+{
+	struct scram_verifier v = {.iterations = 4096, .salt_len = 8, .salt = "saltsalt"};
+	struct fixture f;
+
+	begin(&f, "SCRAM-SHA-256");
+	assert_int_equal(sasl_step(&f.s, false, SLICE_EMPTY, &f.challenge), SASL_CHALLENGE);
+	assert_int_equal(step(&f, SLICE_LIT("n,,n=houston,r=abc")), SASL_LOOKUP);
+	assert_true(slice_eq_str(f.s.authcid, "houston"));
+	sasl_verifier(&f.s, &v, &f.challenge);
+	assert_string_equal(buf_cstr(&f.challenge), "r=abcabcdefghijklmnopqrstuvwx,s=c2FsdHNhbHQ=,i=4096");
+	assert_int_equal(step(&f, SLICE_LIT("c=biws,r=abcabcdefghijklmnopqrstuvwx,p=dHzbZapWIk4jUhN+"
+					    "Ute9ytag9zjfMHgsqmmiz7AndVQ=")),
+			 SASL_DISPROVEN);
+	end(&f);
+	begin(&f, "SCRAM-SHA-256");
+	assert_int_equal(step(&f, SLICE_LIT("y,,n=houston,r=abc")), SASL_MALFORMED); /* -PLUS was there */
+	end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_external),
+		cmocka_unit_test(test_scram_steps),
 		cmocka_unit_test(test_mechanisms),
 		cmocka_unit_test(test_plain_gives_its_three_parts),
 		cmocka_unit_test(test_credentials_outlive_the_message),

@@ -25,6 +25,13 @@ static void test_listeners(void **state)
 	conf_unref(load_ok(
 		"listener a { address = {\"127.0.0.1:25\", \"unix:/x\", \"10.1.1.1:25\"} auth = none }"));
 	conf_unref(load_ok("listener a { address = \"[::1]:25\" tls = none }"));
+	conf_unref(load_ok("listener a { address = \"[::1]:25\" tls = none mechanisms = \"PLAIN LOGIN\" }"));
+	refuse("listener a { address = \"0.0.0.0:25\" mechanisms = \"PLAIN CRAM-MD5\" }", ERR_RANGE,
+	       "t.conf:1: listener \"a\": mechanisms: \"CRAM-MD5\" is none of EXTERNAL, SCRAM-SHA-256-PLUS, "
+	       "SCRAM-SHA-256, "
+	       "PLAIN, LOGIN");
+	refuse("listener a { address = \"0.0.0.0:25\" mechanisms = \"\" }", ERR_RANGE,
+	       "t.conf:1: listener \"a\": mechanisms: none, and auth is required");
 }
 
 static void test_certificate(void **state)

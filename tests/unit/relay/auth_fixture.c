@@ -70,19 +70,33 @@ static void start(struct auth_fixture *f)
 	assert_int_equal(ipc_new(f->loop, fds[1], &events, f, &f->smtpd, NULL), ERR_OK);
 }
 
+static void add_imported(struct credential_table *t)
+{
+	struct verifier v;
+
+	assert_int_equal(
+		verifier_import(SLICE_LIT("$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW"), &v,
+				NULL),
+		ERR_OK);
+	assert_int_equal(credential_add(t, SLICE_LIT("panel"), &v, 3000, NULL, NULL), ERR_OK);
+}
+
 static void save_servers(struct auth_fixture *f)
 {
 	struct disk disk = sim_disk_disk(f->disk);
 	struct credential_table t;
 	struct credential *c;
-	struct scram_verifier v;
+	struct verifier v = {.imported = ""};
 	struct buf text;
 
 	credential_table_init(&t);
-	assert_int_equal(scram_make(SLICE_LIT("secret"), SLICE_LIT("saltsalt"), 4096, &v, NULL), ERR_OK);
+	assert_int_equal(scram_make(SLICE_LIT("secret"), SLICE_LIT("saltsalt"), 4096, &v.scram, NULL),
+			 ERR_OK);
 	assert_int_equal(credential_add(&t, SLICE_LIT("alpha"), &v, 1000, NULL, NULL), ERR_OK);
 	assert_int_equal(credential_add(&t, SLICE_LIT("beta"), &v, 2000, &c, NULL), ERR_OK);
 	c->disabled = true;
+	if (f->imported)
+		add_imported(&t);
 	buf_init(&text, AUTH_CREDENTIALS_FILE);
 	assert_int_equal(credential_write(&t, &text), ERR_OK);
 	assert_int_equal(store_save(&disk, buf_slice(&text), NULL), ERR_OK);
@@ -90,7 +104,7 @@ static void save_servers(struct auth_fixture *f)
 	credential_table_done(&t);
 }
 
-void fixture_init(struct auth_fixture *f)
+static void init(struct auth_fixture *f, bool imported)
 {
 	static const char *const addresses[] = {"127.0.0.1:587"};
 	static struct slice address;
@@ -98,6 +112,7 @@ void fixture_init(struct auth_fixture *f)
 	const struct sim_options o = {.seed = 1};
 
 	memset(f, 0, sizeof(*f));
+	f->imported = imported;
 	address = slice_str(addresses[0]);
 	listener.name = SLICE_LIT("submission");
 	listener.address = (struct conf_texts){&address, 1};
@@ -114,6 +129,16 @@ void fixture_init(struct auth_fixture *f)
 			 ERR_OK);
 	save_servers(f);
 	start(f);
+}
+
+void fixture_init(struct auth_fixture *f)
+{
+	init(f, false);
+}
+
+void fixture_init_imported(struct auth_fixture *f)
+{
+	init(f, true);
 }
 
 static void stop(struct auth_fixture *f)
@@ -155,7 +180,9 @@ uint64_t fixture_start(struct auth_fixture *f, const char *mechanism, const char
 					  .has_initial = initial != NULL,
 					  .initial = slice_of(initial ? initial : "", len),
 					  .client = slice_str(client),
-					  .tls = true};
+					  .tls = true,
+					  .binding = f->binding,
+					  .external = f->external};
 	struct buf out;
 
 	buf_init(&out, IPC_PAYLOAD_MAX);

@@ -25,14 +25,17 @@ struct auth_fixture {
 	struct ipc *smtpd; /* NULL: closed by auth */
 	struct fixture_verdict verdicts[FIXTURE_VERDICTS];
 	unsigned nverdicts;
-	char challenge[64];
+	char challenge[512];
+	struct slice binding, external; /* of the exchanges that are started; empty: none */
 	unsigned nchallenges;
-	bool drained;
+	bool drained, imported;
 	uint64_t next_ref;
 };
 
-/* Starts with the servers alpha and beta, whose password is "secret"; beta is disabled. */
+/* Starts with the servers alpha and beta, whose password is "secret"; beta is disabled. The
+ * second form adds panel, which has the same one as an imported hash. */
 void fixture_init(struct auth_fixture *f);
+void fixture_init_imported(struct auth_fixture *f);
 void fixture_done(struct auth_fixture *f);
 /* The process ends, the power too, and it starts again from what the disk kept. */
 void fixture_restart(struct auth_fixture *f, uint64_t seed);

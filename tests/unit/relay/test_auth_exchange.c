@@ -7,6 +7,7 @@
 
 #include "auth_fixture.h"
 #include "relay/auth/limits.h"
+#include "scram_client.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +19,7 @@ static struct auth_fixture f;
 
 static int setup(void **state)
 {
-	fixture_init(&f);
+	fixture_init_imported(&f);
 	return 0;
 }
 
@@ -245,6 +246,141 @@ static void test_stopping_in_the_middle(void **state)
 	/* teardown stops it: nothing may be left, and nothing may touch what is gone */
 }
 
+/* ---- SCRAM, EXTERNAL, imported hashes ---- */
+
+static void wait_challenge(unsigned before)
+{
+	for (unsigned i = 0; i < 1000 && f.nchallenges == before; i++)
+		loop_turn(f.loop, 10);
+	assert_true(f.nchallenges > before);
+}
+
+/* A whole exchange without binding; the reference of its verdict. */
+static uint64_t scram(const char *client, const char *name, const char *password)
+{
+	struct buf first, final;
+	unsigned before = f.nchallenges;
+	uint64_t ref;
+
+	buf_init(&first, 512);
+	buf_init(&final, 1024);
+	buf_printf(&first, "n,,n=%s,r=abcdef", name);
+	ref = fixture_start(&f, "SCRAM-SHA-256", client, first.data, first.len);
+	wait_challenge(before);
+	before = f.nchallenges;
+	scram_client_final(slice_from(buf_slice(&first), 3), slice_str(f.challenge), password,
+			   SLICE_LIT("n,,"), &final);
+	fixture_respond(&f, ref, buf_cstr(&final));
+	fixture_run(&f, 1);
+	if (f.nchallenges > before) {
+		assert_memory_equal(f.challenge, "v=", 2);
+		fixture_respond(&f, ref, "");
+	}
+	buf_done(&first);
+	buf_done(&final);
+	return ref;
+}
+
+static void test_scram(void **state)
+{
+	const struct fixture_verdict *v = fixture_verdict(&f, scram(CLIENT, "alpha", "secret"));
+
+	assert_int_equal(v->outcome, WIRE_AUTH_OK);
+	assert_string_equal(v->server, "alpha");
+	assert_int_equal(fixture_verdict(&f, scram(CLIENT, "alpha", "secreT"))->outcome, WIRE_AUTH_BAD);
+	assert_int_equal(fixture_verdict(&f, scram(CLIENT, "gamma", "secret"))->outcome, WIRE_AUTH_BAD);
+	assert_int_equal(fixture_verdict(&f, scram(CLIENT, "beta", "secret"))->outcome, WIRE_AUTH_BAD);
+	assert_int_equal(fixture_verdict(&f, scram(CLIENT, "panel", "secret"))->outcome, WIRE_AUTH_BAD);
+	assert_true(
+		fixture_logged(&f, "server=gamma peer=192.0.2.1 mechanism=SCRAM-SHA-256 reason=unknown\n"));
+	assert_true(
+		fixture_logged(&f, "server=beta peer=192.0.2.1 mechanism=SCRAM-SHA-256 reason=disabled\n"));
+	assert_int_equal(fixture_counter(&f, "auth_failed"), 4);
+}
+
+/* The salt of a name that does not exist is always the same, as a real one is: also after a restart. */
+static void test_made_up_salts(void **state)
+{
+	char salts[3][512];
+	static const char *const names[] = {"gamma", "gamma", "delta"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (i == 1)
+			fixture_restart(&f, 7);
+		(void)scram(OTHER, names[i], "x");
+		const char *salt = strstr(f.challenge, ",s=");
+		assert_non_null(salt);
+		strncpy(salts[i], salt, sizeof(salts[i]) - 1);
+		salts[i][sizeof(salts[i]) - 1] = '\0';
+	}
+	assert_string_equal(salts[0], salts[1]);
+	assert_string_not_equal(salts[0], salts[2]);
+}
+
+static void test_plus_needs_a_binding(void **state)
+{
+	const char first[] = "p=tls-exporter,,n=alpha,r=abc";
+	uint64_t ref = fixture_start(&f, "SCRAM-SHA-256-PLUS", CLIENT, first, sizeof(first) - 1);
+	struct buf final;
+
+	assert_int_equal(fixture_verdict(&f, ref)->outcome, WIRE_AUTH_MECHANISM);
+	f.binding = SLICE_LIT("0123456789abcdef0123456789abcdef");
+	ref = fixture_start(&f, "SCRAM-SHA-256-PLUS", CLIENT, first, sizeof(first) - 1);
+	wait_challenge(0);
+	buf_init(&final, 1024);
+	scram_client_final(SLICE_LIT("n=alpha,r=abc"), slice_str(f.challenge), "secret",
+			   SLICE_LIT("p=tls-exporter,,0123456789abcdef0123456789abcdef"), &final);
+	fixture_respond(&f, ref, buf_cstr(&final));
+	fixture_respond(&f, ref, "");
+	assert_int_equal(fixture_verdict(&f, ref)->outcome, WIRE_AUTH_OK);
+	buf_done(&final);
+}
+
+static void test_external(void **state)
+{
+	uint64_t none = fixture_start(&f, "EXTERNAL", CLIENT, "", 0), ok, other, unknown, off;
+
+	f.external = SLICE_LIT("alpha");
+	ok = fixture_start(&f, "EXTERNAL", CLIENT, "", 0);
+	other = fixture_start(&f, "EXTERNAL", CLIENT, "panel", 5);
+	f.external = SLICE_LIT("gamma");
+	unknown = fixture_start(&f, "EXTERNAL", CLIENT, "", 0);
+	f.external = SLICE_LIT("beta");
+	off = fixture_start(&f, "EXTERNAL", CLIENT, "beta", 4);
+	assert_int_equal(fixture_verdict(&f, none)->outcome, WIRE_AUTH_MECHANISM);
+	assert_int_equal(fixture_verdict(&f, ok)->outcome, WIRE_AUTH_OK);
+	assert_string_equal(fixture_verdict(&f, ok)->server, "alpha");
+	assert_int_equal(fixture_verdict(&f, other)->outcome, WIRE_AUTH_BAD);
+	assert_int_equal(fixture_verdict(&f, unknown)->outcome, WIRE_AUTH_BAD);
+	assert_int_equal(fixture_verdict(&f, off)->outcome, WIRE_AUTH_BAD);
+}
+
+static void test_imported_hash(void **state)
+{
+	assert_int_equal(fixture_plain(&f, CLIENT, "panel", "secret"), WIRE_AUTH_OK);
+	assert_int_equal(fixture_plain(&f, CLIENT, "panel", "secreT"), WIRE_AUTH_BAD);
+	assert_int_equal(fixture_plain(&f, CLIENT, "panel", "secret"), WIRE_AUTH_OK);
+	assert_int_equal(fixture_counter(&f, "auth_recalled"), 1);
+}
+
+/* However long its hash takes: whether a name exists does not show in the time of a failure. */
+static void test_failures_take_the_same_time(void **state)
+{
+	uint64_t took[3];
+	static const char *const names[] = {"panel", "alpha", "gamma"};
+
+	sim_set_worker_delay(f.loop, 700); /* what the hash costs */
+	(void)fixture_plain(&f, OTHER, "panel", "warm-up");
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		uint64_t began = loop_now(f.loop);
+		sim_set_worker_delay(f.loop, i == 0 ? 700 : 3);
+		assert_int_equal(fixture_plain(&f, CLIENT, names[i], "wrong"), WIRE_AUTH_BAD);
+		took[i] = loop_now(f.loop) - began;
+	}
+	assert_true(took[1] + 50 >= took[0] && took[1] <= took[0] + 50);
+	assert_true(took[2] + 50 >= took[0] && took[2] <= took[0] + 50);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -266,6 +402,12 @@ int main(void)
 		TEST(test_exchanges_are_bounded),
 		TEST(test_drain_waits_for_what_runs),
 		TEST(test_stopping_in_the_middle),
+		TEST(test_scram),
+		TEST(test_made_up_salts),
+		TEST(test_plus_needs_a_binding),
+		TEST(test_external),
+		TEST(test_imported_hash),
+		TEST(test_failures_take_the_same_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,6 +49,8 @@ static void on_close(void *ctx, const struct diag *why)
 	((struct client *)ctx)->closed = true;
 }
 
+static const char *hash; /* argument of CTL_SERVER_IMPORT */
+
 static void ask(struct client *c, enum ctl_verb verb, const char *name)
 {
 	static const struct stream_events events = {.on_read = on_read, .on_close = on_close};
@@ -61,6 +63,8 @@ static void ask(struct client *c, enum ctl_verb verb, const char *name)
 	ctl_fields_init(&fields);
 	if (name)
 		ctl_add_str(&fields, "name", name);
+	if (hash)
+		ctl_add_str(&fields, "hash", hash);
 	buf_init(&request, CTL_REQUEST_MAX);
 	assert_int_equal(ctl_encode_request(&request, verb, &fields), ERR_OK);
 	assert_int_equal(ipc_pair(f.loop, fds, NULL), ERR_OK);
@@ -179,6 +183,26 @@ static void test_disable_enable_remove(void **state)
 	fixture_restart(&f, 1);
 	assert_int_equal(login("alpha", "secret"), WIRE_AUTH_BAD);
 	assert_int_equal(fixture_counter(&f, "servers"), 1);
+}
+
+static void test_import(void **state)
+{
+	char none[64];
+
+	hash = "$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW"; /* "secret" */
+	assert_int_equal(verb(CTL_SERVER_IMPORT, "panel", none), ERR_OK);
+	assert_int_equal(login("panel", "secret"), WIRE_AUTH_OK);
+	assert_int_equal(verb(CTL_SERVER_ROTATE, "panel", none), ERR_OK);
+	assert_int_equal(login("panel", "secret"), WIRE_AUTH_BAD);
+	assert_int_equal(verb(CTL_SERVER_IMPORT, "panel", none), ERR_OK); /* replaces */
+	fixture_restart(&f, 1);
+	assert_int_equal(login("panel", "secret"), WIRE_AUTH_OK);
+	hash = "$1$weak$hash";
+	assert_int_equal(verb(CTL_SERVER_IMPORT, "panel", none), ERR_UNSUPPORTED);
+	assert_int_equal(login("panel", "secret"), WIRE_AUTH_OK);
+	hash = NULL;
+	assert_int_equal(verb(CTL_SERVER_IMPORT, "other", none), ERR_UNSUPPORTED);
+	assert_int_equal(fixture_counter(&f, "servers"), 3);
 }
 
 static void test_what_cannot_be_is_refused_in_words(void **state)
@@ -320,6 +344,7 @@ int main(void)
 		TEST(test_two_servers_get_two_passwords),
 		TEST(test_rotate_replaces_the_password),
 		TEST(test_disable_enable_remove),
+		TEST(test_import),
 		TEST(test_what_cannot_be_is_refused_in_words),
 		TEST(test_a_change_that_cannot_be_saved_is_undone),
 		TEST(test_changes_are_made_one_after_the_other),

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct scram_verifier verifier = {.iterations = 4096, .salt_len = 16};
+static const struct verifier verifier = {.scram = {.iterations = 4096, .salt_len = 16}};
 
 static void make_text(struct buf *out, unsigned servers)
 {

@@ -96,12 +96,16 @@ static void test_auth_messages(void **state)
 				    .has_initial = true,
 				    .initial = slice_of("\0a\0b", 4),
 				    .client = SLICE_LIT("192.0.2.7"),
-				    .tls = true};
+				    .tls = true,
+				    .binding = SLICE_LIT("bound"),
+				    .external = SLICE_LIT("web7.example")};
 	struct wire_auth_start got;
 	wire_auth_start_encode(&s, &out);
 	ASSERT_STRICT(wire_auth_start_decode(in, &got));
 	ASSERT_SLICE(got.initial, s.initial);
 	assert_true(got.tls && got.has_initial);
+	ASSERT_SLICE(got.binding, s.binding);
+	ASSERT_SLICE(got.external, s.external);
 
 	buf_clear(&out);
 	struct wire_auth_verdict v;
