@@ -53,6 +53,7 @@ class Pair:
     def check_arrived(self):
         wait_until(lambda: len(self.sink.stored()) >= self.sent, 60, "every message")
         wait_until(lambda: self.b.queued() == 0, 30, "an empty queue at B")
+        assert "Sanitizer" not in self.a.output() + self.b.output()
         assert sorted(numbers(self.sink)) == list(range(1, self.sent + 1))
         for envelope, content in self.sink.stored():
             number = int(envelope["recipients"][0][1:].split("@")[0])
@@ -95,7 +96,7 @@ def test_moves(pair):
 
 
 def restart(relay):
-    relay.stop()
+    assert relay.stop() == 0
     relay.start()
 
 
@@ -179,8 +180,9 @@ class Operator:
         self.did = collections.Counter()
 
     def run(self, relay, *arguments, interrupt):
-        """Runs the command, which may die, as may the queue process of its relay. Its exit status; -9: it died itself."""
-        victim = self.rng.choice(["none", "command", "queue"]) if interrupt else "none"
+        """Runs the command, which may die, as may the queue process of its relay, or the relay is stopped in good order. The
+        command's exit status; -9: it died itself."""
+        victim = self.rng.choice(["none", "command", "queue", "relay"]) if interrupt else "none"
         queue = relay.processes()["queue.0"]
         command = subprocess.Popen([str(c) for c in (TIDEGATE, "--socket", relay.socket, *arguments)],
                                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -191,8 +193,10 @@ class Operator:
                     command.wait(self.rng.uniform(0, 0.02))  # the moment
                 if victim == "command":
                     command.kill()
-                else:
+                elif victim == "queue":
                     os.kill(queue, signal.SIGKILL)
+                else:
+                    restart(relay)
             return command.wait(60), command.stderr.read()
         finally:
             command.kill()

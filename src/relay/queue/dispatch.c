@@ -199,12 +199,18 @@ static enum err collect_recipients(struct job *j, struct job_text *t)
 	return ERR_OK;
 }
 
+/* A disk slower than the destinations must not let results pile up in it. */
+static bool may_take(const struct carrier *c)
+{
+	return !c->failed && c->jobs < QUEUE_JOBS_PER_SMTPC && c->owed < QUEUE_OWED_PER_SMTPC;
+}
+
 static struct carrier *least_loaded(struct queue *q)
 {
 	struct carrier *best = NULL;
 	for (uint32_t i = 0; i < QUEUE_SMTPC_MAX; i++) {
 		struct carrier *c = q->carriers[i];
-		if (c && !c->failed && c->jobs < QUEUE_JOBS_PER_SMTPC && (!best || c->jobs < best->jobs))
+		if (c && may_take(c) && (!best || c->jobs < best->jobs))
 			best = c;
 	}
 	return best;
@@ -505,7 +511,7 @@ static enum err on_job_done(struct carrier *c, struct slice payload)
 		struct record_result r = {.state = RECORD_DEFERRED, .enhanced = {4, 3, 0}, .text = m.text};
 		job_conclude(j, &r); /* normally every recipient has its result already */
 	}
-	outcome_ack(q, c->slot, m.job);
+	outcome_ack(c, m.job);
 	return ERR_OK;
 }
 
@@ -552,7 +558,7 @@ static enum err on_report(struct carrier *c, struct slice payload)
 		outcome_add(q, r, &res);
 	}
 	if (m.result.len)
-		outcome_ack(q, c->slot, m.job);
+		outcome_ack(c, m.job);
 	return ERR_OK;
 }
 
@@ -598,6 +604,7 @@ enum err carrier_new(struct queue *q, uint32_t slot, int fd, struct carrier **re
 	}
 	c->queue = q;
 	c->slot = slot;
+	c->serial = ++q->next_carrier;
 	map_init(&c->loans, loan_eq);
 	enum err e = ipc_new(q->env.loop, fd, &events, c, &c->channel, d);
 	if (e) {

@@ -8,6 +8,8 @@
 #define QUEUE_ENVELOPE_ARENA  (4u << 20)   /* octets for one decoded envelope */
 #define QUEUE_READ_ARENA      (256u << 10) /* octets for one decoded answer or job */
 #define QUEUE_JOBS_PER_SMTPC  500          /* jobs in flight in one smtpc */
+#define QUEUE_OWED_PER_SMTPC  1000         /* jobs it is done with and whose results are not durable yet; with those in
+					    * flight fewer than an smtpc takes (SMTPC_JOBS_MAX) */
 #define QUEUE_EXPIRE_MS       60000        /* how often the age of waiting mail is looked at */
 #define QUEUE_EXPORT_MAX      50000        /* messages of one export: one batch decides about all */
 #define QUEUE_IMPORT_AHEAD    256u         /* messages of an import that wait for the disk */

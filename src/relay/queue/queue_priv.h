@@ -112,6 +112,8 @@ struct carrier {
 	struct queue *queue;
 	struct ipc *channel; /* owned */
 	uint32_t slot, jobs;
+	uint32_t owed;    /* jobs it is done with and keeps until they are acknowledged */
+	uint64_t serial;  /* of this channel, so that old acknowledgements are not counted */
 	bool reported;    /* REPORT_END has come */
 	bool failed;      /* to be dropped at the end of the turn */
 	struct map loans; /* segments it knows */
@@ -146,7 +148,7 @@ struct queue {
 	struct list batches;       /* those; struct outcomes */
 	struct buf owners;         /* slot + 1 of the smtpd that each block of ids was granted to */
 	uint32_t submissions;
-	uint64_t next_ref, next_job;
+	uint64_t next_ref, next_job, next_carrier;
 	struct ctl_server *ctl;
 	struct {
 		struct list known;   /* struct move */
@@ -154,8 +156,8 @@ struct queue {
 		struct timer tidy;
 	} moves;
 	struct transfer *transfer; /* the export or import under way; NULL: none */
-	struct buf passwords; /* of the routes, in their order; as SECRETS brought them */
-	struct buf scratch;   /* for one outgoing frame */
+	struct buf passwords;      /* of the routes, in their order; as SECRETS brought them */
+	struct buf scratch;        /* for one outgoing frame */
 	struct counts count;
 };
 
@@ -212,7 +214,7 @@ struct job *job_adopt(struct carrier *c, uint64_t id, struct recipient *r);
 /* The outcome of one attempt; attempt, next try and giving up are added here. res->state as smtpc said it. */
 void outcome_add(struct queue *q, struct recipient *r, struct record_result *res);
 /* Sends RESULT_ACK for this job once everything collected so far is durable. */
-void outcome_ack(struct queue *q, uint32_t smtpc, uint64_t job);
+void outcome_ack(struct carrier *c, uint64_t job);
 void outcome_commit(void *ctx);
 void outcomes_free(struct queue *q);
 

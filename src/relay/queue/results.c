@@ -17,6 +17,7 @@ struct outcome {
 struct ack {
 	struct list_node node;
 	uint32_t smtpc;
+	uint64_t serial; /* of its channel */
 	uint64_t job;
 };
 
@@ -121,13 +122,14 @@ void outcome_add(struct queue *q, struct recipient *r, struct record_result *res
 	log_outcome(q, o->message, res);
 }
 
-void outcome_ack(struct queue *q, uint32_t smtpc, uint64_t job)
+void outcome_ack(struct carrier *c, uint64_t job)
 {
-	struct outcomes *batch = collecting(q);
+	struct outcomes *batch = collecting(c->queue);
 	struct ack *a = batch ? NEW(struct ack) : NULL;
 	if (!a)
 		return; /* smtpc keeps the results a little longer */
-	*a = (struct ack){.smtpc = smtpc, .job = job};
+	*a = (struct ack){.smtpc = c->slot, .serial = c->serial, .job = job};
+	c->owed++;
 	list_push_back(&batch->acks, &a->node);
 }
 
@@ -156,6 +158,7 @@ static void send_ack(struct queue *q, const struct ack *a)
 	struct carrier *c = q->carriers[a->smtpc];
 	if (!c)
 		return;
+	c->owed -= c->serial == a->serial;
 	buf_clear(&q->scratch);
 	wire_job_ref_encode(&(struct wire_job_ref){.job = a->job}, &q->scratch);
 	if (ipc_send(c->channel, WIRE_RESULT_ACK, buf_slice(&q->scratch), NULL, 0) != ERR_OK)
