@@ -36,5 +36,6 @@
 #define ZONE_NAME_WIRE_MAX     255u
 #define ZONE_NAME_TEXT_MAX     1020u /* octets of a name with all its escapes */
 #define ZONE_DATA_MAX          65535u
-#define ZONE_CHAIN_MAX         16u                              /* CNAMEs and DNAMEs one after the other */
+#define ZONE_CHAIN_MAX         16u   /* CNAMEs and DNAMEs one after the other */
+#define ZONEDB_COMPARED_MAX    1000u /* records of a name that a new one is compared with */
 #define ZONEDB_MEMORY_MAX      ((size_t)8 * 1024 * 1024 * 1024) /* octets of all zones together */

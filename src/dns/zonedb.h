@@ -25,8 +25,9 @@ struct zonedb;
 MUST_CHECK enum err zonedb_new(struct zonedb **ret); /* ERR_NOMEM */
 void zonedb_free(struct zonedb *db);                 /* NULL is fine */
 
-/* Reads a text; nothing of it is kept but its records. ERR_EXISTS: a zone of it is loaded already; ERR_LIMIT; those of
- * zone_text_next and zone_rdata. After a failure the database answers as before. */
+/* Reads a text; nothing of it is kept but its records. ERR_EXISTS: a zone of it is loaded already; ERR_UNSUPPORTED:
+ * $GENERATE; those of zone_text_next and zone_rdata. After a failure the
+ * database answers as before, except after ERR_NOMEM: then it can only be freed. */
 MUST_CHECK enum err zonedb_load(struct zonedb *db, const struct zone_text_options *o, struct diag *d);
 
 /* The answer to a question, names as struct spf_question has them. Valid until the next call of any of these. */
