@@ -44,8 +44,9 @@ static void look_above(struct zonedb *db, struct slice name, struct look *l)
 	if (!encloser)
 		return;
 	l->alias = find_type(encloser, TYPE_DNAME);
-	l->prefix = slice_sub(name, 0, name.len - above.len);
-	if (!l->alias)
+	if (l->alias)
+		l->prefix = slice_sub(name, 0, name.len - above.len);
+	else
 		l->node = find_wildcard(db, l->tree, above);
 }
 
