@@ -60,7 +60,7 @@ static const struct ctl_column credential_columns[] = {
 
 static const struct ctl_column message_columns[] = {
 	{"id", CTL_TEXT, "ID"},
-	{"state", CTL_TEXT, "STATE"}, /* queued, active, deferred, held */
+	{"state", CTL_TEXT, "STATE"}, /* queued, active, deferred, held, exported, importing */
 	{"arrived", CTL_TIME, "ARRIVED"},
 	{"size", CTL_SIZE, "SIZE"},
 	{"server", CTL_TEXT, "SERVER"},
