@@ -27,7 +27,8 @@ struct cli {
 	const char *server, *sender, *recipient, *state; /* filters; NULL: none */
 	const char *hash;                                /* server import; NULL: none */
 	const char *helo;                                /* NULL: none */
-	uint64_t limit;                                  /* 0: not given */
+	const char *dns; /* answers come from these master files; NULL: live */
+	uint64_t limit;  /* 0: not given */
 };
 
 struct command {
@@ -51,6 +52,7 @@ enum cli_option {
 	CLI_MAN = 64,
 	CLI_SENDER = 128,
 	CLI_SPF = 256, /* --helo, --explain */
+	CLI_DNS = 512,
 };
 
 /* "tidegate: ..." on standard error. */

@@ -3,6 +3,7 @@
 #include "conf/conf.h"
 #include "core/mem.h"
 #include "dns/resolver.h"
+#include "tidegate/zones.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +14,7 @@
 #define TURN_MS    1000u
 
 struct cli_dns {
+	struct zonedb *zones; /* NULL: live */
 	struct conf *conf;
 	struct loop *loop;
 	struct resolver *resolver;
@@ -63,17 +65,29 @@ static enum err open_resolver(struct cli_dns *dns, struct diag *d)
 	return e;
 }
 
+static enum err open_live(struct cli_dns *dns, const struct cli *c, struct diag *d)
+{
+	enum err e = load(c, &dns->conf, d);
+
+	if (!e)
+		e = loop_epoll_new(&dns->loop, d);
+	return e ? e : open_resolver(dns, d);
+}
+
+static enum err open_zones(struct cli_dns *dns, const char *path, struct diag *d)
+{
+	enum err e = zonedb_new(&dns->zones);
+
+	return e ? diag_set(d, e, "no memory") : cli_zones_load(dns->zones, path, d);
+}
+
 enum err cli_dns_open(const struct cli *c, struct cli_dns **ret, struct diag *d)
 {
 	struct cli_dns *dns = NEW(struct cli_dns);
 
 	if (!dns)
 		return diag_set(d, ERR_NOMEM, "no memory");
-	enum err e = load(c, &dns->conf, d);
-	if (!e)
-		e = loop_epoll_new(&dns->loop, d);
-	if (!e)
-		e = open_resolver(dns, d);
+	enum err e = c->dns ? open_zones(dns, c->dns, d) : open_live(dns, c, d);
 	if (e) {
 		cli_dns_close(dns);
 		return e;
@@ -86,6 +100,7 @@ void cli_dns_close(struct cli_dns *dns)
 {
 	if (!dns)
 		return;
+	zonedb_free(dns->zones);
 	resolver_free(dns->resolver);
 	if (dns->loop)
 		loop_free(dns->loop);
@@ -104,6 +119,12 @@ enum err cli_dns_run(struct cli_dns *dns, const struct spf_machine *m, struct di
 		.loop = dns->loop, .lookup = &dns->lookup, .timeout_ms = TIMEOUT_MS};
 	struct spf_drive *drive;
 	bool done = false;
+
+	if (dns->zones) {
+		const struct spf_dns table = zonedb_dns(dns->zones);
+		spf_drive_now(m, &table);
+		return ERR_OK;
+	}
 	enum err e = spf_drive_start(&o, m, on_done, &done, &drive);
 
 	if (e)

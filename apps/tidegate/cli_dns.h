@@ -1,4 +1,5 @@
-/* DNS for commands that ask: live, through the resolver that the configuration names. */
+/* DNS for commands that ask: live, through the resolver that the configuration names, or with --dns from master files
+ * (tidegate/zones.h), and then from nowhere else. */
 #pragma once
 
 #include "dns/spf_drive.h"

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define REMOTE (CLI_JSON | CLI_SOCKET_PATH | CLI_CONFIG_FILE)
-#define ASKING (CLI_JSON | CLI_CONFIG_FILE) /* asks DNS, and not the daemon */
+#define ASKING (CLI_JSON | CLI_CONFIG_FILE | CLI_DNS) /* asks DNS, and not the daemon */
 
 static const struct command commands[] = {
 	{NULL, "status", "", 0, REMOTE, CTL_STATUS, cli_status, "health, processes and counts"},
@@ -66,6 +66,7 @@ static const char options_help[] =
 	"                      queue list: only such messages\n"
 	"  --sender ADDRESS, --helo NAME\n"
 	"                      spf check: of the mail (default: postmaster@DOMAIN, DOMAIN)\n"
+	"  --dns PATH          spf: ask this master file, or a directory of them, and nobody else\n"
 	"  --explain           spf check: show each term that was evaluated\n"
 	"\nExit status: 0 done, 1 refused or failed, 2 tidegated does not answer, 3 wrong usage.\n"
 	"status: 0 ok, 1 degraded, 2 down. See tidegate(1).\n";
@@ -133,6 +134,7 @@ enum option_key {
 	KEY_MAN,
 	KEY_HELO,
 	KEY_EXPLAIN,
+	KEY_DNS,
 	KEY_HELP,
 	KEY_VERSION
 };
@@ -150,6 +152,7 @@ static const struct option long_options[] = {
 	{"man", no_argument, NULL, KEY_MAN},
 	{"helo", required_argument, NULL, KEY_HELO},
 	{"explain", no_argument, NULL, KEY_EXPLAIN},
+	{"dns", required_argument, NULL, KEY_DNS},
 	{"help", no_argument, NULL, KEY_HELP},
 	{"version", no_argument, NULL, KEY_VERSION},
 	{NULL, 0, NULL, 0},
@@ -210,6 +213,8 @@ static enum cli_exit take_option(struct cli *c, int key, unsigned *given)
 		return take_text(&c->sender, given, CLI_SENDER);
 	case KEY_HELO:
 		return take_text(&c->helo, given, CLI_SPF);
+	case KEY_DNS:
+		return take_text(&c->dns, given, CLI_DNS);
 	case KEY_EXPLAIN:
 		c->explain = true;
 		*given |= CLI_SPF;
