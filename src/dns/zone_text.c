@@ -611,13 +611,13 @@ static enum err start(struct zone_text *z, const struct zone_text_options *o, st
 {
 	CLEANUP(buf_done) struct buf wire;
 
+	buf_init(&wire, ZONE_NAME_WIRE_MAX);
 	if (o->text.len > ZONE_TEXT_MAX)
 		return diag_set(d, ERR_LIMIT, "%.*s: longer than %u octets", SLICE_ARG(o->file),
 				ZONE_TEXT_MAX);
 	enum err e = push(z, o->file, o->text, d);
 	if (e || o->origin.len == 0)
 		return e;
-	buf_init(&wire, ZONE_NAME_WIRE_MAX);
 	e = zone_word_name(o->origin, slice_of("\0", 1), &wire, d);
 	if (!e)
 		set_wire(&z->top->origin, buf_slice(&wire));
